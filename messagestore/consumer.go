@@ -1,0 +1,254 @@
+package messagestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+)
+
+// PositionCategory is the category of the streams in which component
+// subscriptions keep their positions, as in the book:
+// "subscriberPosition-<subscription>".
+const PositionCategory Category = "subscriberPosition"
+
+// SubscriptionConfig is what [NewSubscription] needs to know.
+type SubscriptionConfig struct {
+	// Name is unique in the system, like "identity:commands".
+	Name string
+	// Category is the category that the subscription follows.
+	Category Category
+	// Handlers handle its messages. A message may be delivered twice: after a crash
+	// everything since the last saved position comes again.
+	Handlers []Handler
+	// Group is the slot of a consumer group; the zero value follows all streams.
+	Group Group
+	// SaveEvery is after how many messages the position is saved; 0 is 100. It is
+	// saved also when nothing is going on, and at the end.
+	SaveEvery int
+}
+
+// NewSubscription returns a component's subscription. Messages are handled in
+// order, at least once, by one process at a time: whoever holds the lock of the
+// subscription's slot.
+func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
+	if c.SaveEvery == 0 {
+		c.SaveEvery = 100
+	}
+	name := c.Name
+	if c.Group.Size > 1 {
+		name += ":" + strconv.Itoa(c.Group.Member) + "of" + strconv.Itoa(c.Group.Size)
+	}
+	w := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name)}
+	return newSubscription(name, c.Category, w)
+}
+
+// read is what a subscription has read: the last message of its position stream.
+type read struct {
+	Position int64                   `json:"position"`
+	Parked   map[Stream]ParkedStream `json:"parked,omitempty"`
+}
+
+func (read) MessageType() string { return "Read" }
+
+// streamReleased asks the active process to try a parked stream again.
+type streamReleased struct {
+	Stream Stream `json:"stream"`
+}
+
+func (streamReleased) MessageType() string { return "StreamReleased" }
+
+type consumer struct {
+	store  *Store
+	config SubscriptionConfig
+	name   string
+	stream Stream
+	active atomic.Bool
+	dirty  atomic.Int64 // messages handled since the position was saved
+
+	// Used by the running subscription only.
+	loaded   bool
+	at       read
+	version  int64 // of the position stream
+	attempts int   // at the message after at.Position
+}
+
+func (c *consumer) lock() string     { return c.name }
+func (c *consumer) held(active bool) { c.active.Store(active) }
+func (c *consumer) unsaved() bool    { return c.dirty.Load() > 0 }
+
+func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
+	if !c.active.Load() {
+		c.loaded = false
+		s.standby(s.Status().Position, nil)
+		return false, nil
+	}
+	ticked := s.takeTick()
+	if !c.loaded {
+		if err := c.load(ctx); err != nil {
+			return false, err
+		}
+	} else if ticked && len(c.at.Parked) > 0 {
+		if err := c.refresh(ctx); err != nil {
+			return false, err
+		}
+	}
+	if err := c.retryReleased(ctx, s); err != nil {
+		return false, err
+	}
+	head := s.head()
+	batch, err := c.store.ReadCategory(ctx, c.config.Category, CategoryQuery{From: c.at.Position + 1, Group: c.config.Group})
+	if err != nil {
+		return false, err
+	}
+	for _, m := range batch {
+		if s.draining() {
+			return false, nil
+		}
+		if _, parked := c.at.Parked[m.Stream]; !parked {
+			if err := c.try(ctx, s, m); err != nil {
+				return false, err
+			}
+		}
+		c.at.Position, c.attempts = m.GlobalPosition, 0
+		s.progressed(c.at.Position, 1, c.at.Parked, true)
+		if c.dirty.Add(1) >= int64(c.config.SaveEvery) {
+			if err := c.save(ctx); err != nil {
+				return false, err
+			}
+		}
+	}
+	more := len(batch) == pageSize
+	if !more { // what other slots of the group read lies behind us too
+		c.at.Position = max(c.at.Position, head)
+	}
+	s.progressed(c.at.Position, 0, c.at.Parked, more)
+	if len(batch) == 0 && ticked && c.unsaved() {
+		return false, c.save(ctx)
+	}
+	return more, nil
+}
+
+// try handles one message; after too many attempts it parks the message's stream
+// and reports success.
+func (c *consumer) try(ctx context.Context, s *Subscription, m Raw) error {
+	err := Handle(ctx, m, c.config.Handlers...)
+	if err == nil || ctx.Err() != nil || IsTransient(err) {
+		return err
+	}
+	c.attempts++
+	if c.attempts < attemptsBeforeParking || len(c.at.Parked) >= mostParked {
+		return err
+	}
+	s.log.Error("stream parked", "subscription", c.name, "message", m, "attempts", c.attempts, "error", err)
+	if c.at.Parked == nil {
+		c.at.Parked = map[Stream]ParkedStream{}
+	}
+	c.at.Parked[m.Stream] = ParkedStream{Position: m.Position, Error: firstLine(err), Attempts: c.attempts}
+	c.at.Position, c.attempts = m.GlobalPosition, 0
+	return c.save(ctx)
+}
+
+// retryReleased handles the released streams' messages up to the position that
+// everything else has reached.
+func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
+	for stream, p := range c.at.Parked {
+		if !p.Released {
+			continue
+		}
+		delete(c.at.Parked, stream)
+		for m, err := range c.store.Read(ctx, stream, p.Position) {
+			if err == nil && m.GlobalPosition <= c.at.Position {
+				err = Handle(ctx, m, c.config.Handlers...)
+			}
+			if err != nil && IsTransient(err) {
+				c.at.Parked[stream] = p
+				return err
+			}
+			if err != nil {
+				attempts := 1
+				if m.Position == p.Position {
+					attempts = p.Attempts + 1
+				}
+				c.at.Parked[stream] = ParkedStream{Position: m.Position, Error: firstLine(err), Attempts: attempts}
+				break
+			}
+		}
+		if err := c.save(ctx); err != nil {
+			return err
+		}
+		s.progressed(c.at.Position, 0, c.at.Parked, true)
+	}
+	return nil
+}
+
+func (c *consumer) load(ctx context.Context) error {
+	c.at, c.version, c.attempts = read{}, NoStream, 0
+	last, err := c.store.Last(ctx, c.stream, read{}.MessageType())
+	switch {
+	case errors.Is(err, ErrNoMessage):
+	case err != nil:
+		return err
+	default:
+		m, err := Decode[read](last)
+		if err != nil {
+			return err
+		}
+		c.at, c.version = m.Data, m.Position
+	}
+	c.dirty.Store(0)
+	c.loaded = true
+	return c.refresh(ctx)
+}
+
+// refresh applies what others wrote to the position stream since.
+func (c *consumer) refresh(ctx context.Context) error {
+	for m, err := range c.store.Read(ctx, c.stream, c.version+1) {
+		if err != nil {
+			return err
+		}
+		c.version = m.Position
+		if m.Type != (streamReleased{}).MessageType() {
+			continue
+		}
+		released, err := Decode[streamReleased](m)
+		if err != nil {
+			return err
+		}
+		if p, ok := c.at.Parked[released.Data.Stream]; ok {
+			p.Released = true
+			c.at.Parked[released.Data.Stream] = p
+		}
+	}
+	return nil
+}
+
+func (c *consumer) save(ctx context.Context) error {
+	version, err := c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version))
+	if errors.Is(err, ErrWrongExpectedVersion) { // somebody released a stream meanwhile
+		if err := c.refresh(ctx); err != nil {
+			return err
+		}
+		version, err = c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version))
+	}
+	if err != nil {
+		c.loaded = false // the write may have happened all the same
+		return fmt.Errorf("save the position of %s: %w", c.name, err)
+	}
+	c.version = version
+	c.dirty.Store(0)
+	return nil
+}
+
+func (c *consumer) release(ctx context.Context, stream Stream) error {
+	_, err := c.store.Write(ctx, c.stream, streamReleased{stream})
+	return err
+}
+
+func (c *consumer) stop(ctx context.Context, _ *Subscription) error {
+	if !c.loaded || !c.active.Load() || !c.unsaved() {
+		return nil
+	}
+	return c.save(ctx)
+}

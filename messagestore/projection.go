@@ -1,0 +1,304 @@
+package messagestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ProjectionConfig is what [NewProjection] needs to know.
+type ProjectionConfig struct {
+	// Name is the projection's name and that of its row in the table checkpoint.
+	Name string
+	// Category is the category that the projection follows.
+	Category Category
+	// Apply brings the rows up to date with a batch, in the transaction that also
+	// moves the checkpoint, and returns the topics of what it changed: each is sent
+	// on the channel "views" as "<topic> <version>" when the transaction commits.
+	// It should fold the batch and write the net changes.
+	Apply func(ctx context.Context, tx pgx.Tx, b Batch) (topics []string, err error)
+	// Limit is the greatest number of messages in a batch; 0 is 1,000.
+	Limit int
+}
+
+// Batch is what a projection applies in one transaction.
+type Batch struct {
+	// Messages are in the order of their global positions.
+	Messages []Raw
+	// Version is the version of the view data that this transaction makes: it counts
+	// the projection's transactions. A row that remembers it can be found by "what
+	// changed after version N", also when a released stream or a rebuild changed it
+	// without any new message.
+	Version int64
+}
+
+// NewProjection returns a subscription that keeps view data. Rows and checkpoint
+// are written in one transaction that holds the checkpoint's row lock: each
+// message counts exactly once, whatever dies and however many processes run the
+// same projection. views is a pool of connections to the view data, which needs
+// the table
+//
+//	checkpoint (name text PRIMARY KEY, position bigint NOT NULL DEFAULT 0, version bigint NOT NULL DEFAULT 0,
+//	            parked jsonb NOT NULL DEFAULT '{}', updated_at timestamptz NOT NULL DEFAULT now())
+func NewProjection(store *Store, views *pgxpool.Pool, c ProjectionConfig) *Subscription {
+	if c.Limit == 0 {
+		c.Limit = pageSize
+	}
+	return newSubscription(c.Name, c.Category, &projection{store: store, views: views, config: c})
+}
+
+type projection struct {
+	store  *Store
+	views  *pgxpool.Pool
+	config ProjectionConfig
+
+	created bool
+	// careful: a batch has failed, so its messages are applied one by one, each
+	// under a savepoint, to find the one that is wrong.
+	careful  bool
+	failing  int64 // global position of the message that failed last
+	attempts int   // at that message
+}
+
+func (p *projection) lock() string                              { return "" }
+func (p *projection) held(bool)                                 {}
+func (p *projection) unsaved() bool                             { return false }
+func (p *projection) stop(context.Context, *Subscription) error { return nil }
+
+// checkpoint is the projection's row while a transaction works on it.
+type checkpoint struct {
+	position int64
+	version  int64 // that this transaction makes
+	parked   map[Stream]ParkedStream
+	topics   []string // in the order of the changes, each once
+	changed  bool
+}
+
+func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err error) {
+	if err := p.create(ctx); err != nil {
+		return false, err
+	}
+	tx, err := p.views.Begin(ctx)
+	if err != nil {
+		return false, fmt.Errorf("begin for %s: %w", p.config.Name, err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	var at checkpoint
+	row := `SELECT position, version + 1, parked FROM checkpoint WHERE name = $1`
+	err = tx.QueryRow(ctx, row+` FOR UPDATE SKIP LOCKED`, p.config.Name).Scan(&at.position, &at.version, &at.parked)
+	if errors.Is(err, pgx.ErrNoRows) { // another process is at it
+		err = tx.QueryRow(ctx, row, p.config.Name).Scan(&at.position, &at.version, &at.parked)
+		p.created = !errors.Is(err, pgx.ErrNoRows)
+		if err == nil {
+			s.standby(at.position, at.parked)
+		}
+		return false, err
+	}
+	if err != nil {
+		return false, fmt.Errorf("checkpoint of %s: %w", p.config.Name, err)
+	}
+	if err := p.retryReleased(ctx, tx, &at); err != nil {
+		return false, err
+	}
+	batch, err := p.store.ReadCategory(ctx, p.config.Category, CategoryQuery{From: at.position + 1, Limit: p.config.Limit})
+	if err != nil {
+		return false, err
+	}
+	handled, failure := p.applyBatch(ctx, tx, s, batch, &at)
+	if failure != nil && (handled == 0 && !at.changed || !p.careful || IsTransient(failure)) {
+		return p.retryCarefully(failure)
+	}
+	if handled > 0 || at.changed {
+		if err := p.save(ctx, tx, &at); err != nil {
+			return false, err
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return false, fmt.Errorf("commit of %s: %w", p.config.Name, err)
+		}
+	}
+	more = len(batch) == p.config.Limit
+	s.progressed(at.position, handled, at.parked, more)
+	return more, failure
+}
+
+func (p *projection) create(ctx context.Context) error {
+	if p.created {
+		return nil
+	}
+	_, err := p.views.Exec(ctx, `INSERT INTO checkpoint (name) VALUES ($1) ON CONFLICT DO NOTHING`, p.config.Name)
+	if err != nil {
+		return fmt.Errorf("checkpoint of %s: %w", p.config.Name, err)
+	}
+	p.created = true
+	return nil
+}
+
+// applyBatch applies a batch and moves the checkpoint behind it; it returns how
+// many messages it has passed, which in a careful pass may be some of them with
+// the error of the next.
+func (p *projection) applyBatch(ctx context.Context, tx pgx.Tx, s *Subscription, batch []Raw, at *checkpoint) (int, error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	if !p.careful {
+		due := make([]Raw, 0, len(batch))
+		for _, m := range batch {
+			if _, parked := at.parked[m.Stream]; !parked {
+				due = append(due, m)
+			}
+		}
+		if err := p.apply(ctx, tx, Batch{Messages: due, Version: at.version}, at); err != nil {
+			return 0, err
+		}
+		at.position = batch[len(batch)-1].GlobalPosition
+		return len(batch), nil
+	}
+	for i, m := range batch {
+		if _, parked := at.parked[m.Stream]; !parked {
+			if err := p.try(ctx, tx, s, m, at); err != nil {
+				return i, err
+			}
+		}
+		at.position = m.GlobalPosition
+	}
+	p.careful = false
+	return len(batch), nil
+}
+
+// try applies one message; after too many attempts it parks the message's stream
+// and reports success.
+func (p *projection) try(ctx context.Context, tx pgx.Tx, s *Subscription, m Raw, at *checkpoint) error {
+	err := p.apply(ctx, tx, Batch{Messages: []Raw{m}, Version: at.version}, at)
+	if err == nil || IsTransient(err) {
+		return err
+	}
+	if p.failing != m.GlobalPosition {
+		p.failing, p.attempts = m.GlobalPosition, 0
+	}
+	p.attempts++
+	if p.attempts < attemptsBeforeParking || len(at.parked) >= mostParked {
+		return err
+	}
+	s.log.Error("stream parked", "subscription", p.config.Name, "message", m, "attempts", p.attempts, "error", err)
+	at.park(m, ParkedStream{Position: m.Position, Error: firstLine(err), Attempts: p.attempts})
+	return nil
+}
+
+func (at *checkpoint) park(m Raw, p ParkedStream) {
+	if at.parked == nil {
+		at.parked = map[Stream]ParkedStream{}
+	}
+	at.parked[m.Stream] = p
+	at.changed = true
+}
+
+// apply runs Apply under a savepoint, so that what it wrote before an error is gone.
+func (p *projection) apply(ctx context.Context, tx pgx.Tx, b Batch, at *checkpoint) (err error) {
+	if len(b.Messages) == 0 {
+		return nil
+	}
+	var topics []string
+	protected := func(tx pgx.Tx) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
+		topics, err = p.config.Apply(ctx, tx, b)
+		return err
+	}
+	if p.careful {
+		err = pgx.BeginFunc(ctx, tx, protected)
+	} else {
+		err = protected(tx)
+	}
+	if err != nil {
+		return fmt.Errorf("apply %d messages from %d: %w", len(b.Messages), b.Messages[0].GlobalPosition, err)
+	}
+	for _, t := range topics {
+		if !slices.Contains(at.topics, t) {
+			at.topics = append(at.topics, t)
+		}
+	}
+	return nil
+}
+
+// retryCarefully decides what an error of a whole batch means: one that does not
+// go away by itself is looked for message by message, at once.
+func (p *projection) retryCarefully(failure error) (more bool, err error) {
+	if !p.careful && !IsTransient(failure) {
+		p.careful = true
+		return true, nil
+	}
+	return false, failure
+}
+
+// retryReleased applies the released streams' messages up to the checkpoint.
+func (p *projection) retryReleased(ctx context.Context, tx pgx.Tx, at *checkpoint) error {
+	for stream, parked := range at.parked {
+		if !parked.Released {
+			continue
+		}
+		delete(at.parked, stream)
+		at.changed = true
+		wasCareful := p.careful
+		p.careful = true
+		err := p.applyStream(ctx, tx, stream, parked, at)
+		p.careful = wasCareful
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *projection) applyStream(ctx context.Context, tx pgx.Tx, stream Stream, parked ParkedStream, at *checkpoint) error {
+	for m, err := range p.store.Read(ctx, stream, parked.Position) {
+		if err != nil {
+			return err
+		}
+		if m.GlobalPosition > at.position {
+			return nil // the batches come to it
+		}
+		err = p.apply(ctx, tx, Batch{Messages: []Raw{m}, Version: at.version}, at)
+		if IsTransient(err) {
+			return err
+		}
+		if err != nil {
+			attempts := 1
+			if m.Position == parked.Position {
+				attempts = parked.Attempts + 1
+			}
+			at.park(m, ParkedStream{Position: m.Position, Error: firstLine(err), Attempts: attempts})
+			return nil
+		}
+	}
+	return nil
+}
+
+func (p *projection) save(ctx context.Context, tx pgx.Tx, at *checkpoint) error {
+	if at.parked == nil {
+		at.parked = map[Stream]ParkedStream{}
+	}
+	var batch pgx.Batch
+	batch.Queue(`UPDATE checkpoint SET position = $2, version = $3, parked = $4, updated_at = now() WHERE name = $1`, p.config.Name, at.position, at.version, at.parked)
+	if len(at.topics) > 0 {
+		batch.Queue(`SELECT pg_notify('views', topic || ' ' || $2::bigint) FROM unnest($1::text[]) AS topic`, at.topics, at.version)
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("save the checkpoint of %s: %w", p.config.Name, err)
+	}
+	return nil
+}
+
+func (p *projection) release(ctx context.Context, stream Stream) error {
+	_, err := p.views.Exec(ctx, `
+		UPDATE checkpoint SET parked = jsonb_set(parked, ARRAY[$2::text, 'released'], 'true')
+		WHERE name = $1 AND parked ? $2::text`, p.config.Name, string(stream))
+	return err
+}
