@@ -1,0 +1,12 @@
+-- The number of videos watched, in the one row that there may be. It is rewritten with every batch of views: a mostly
+-- empty page keeps the new version beside the old one (HOT).
+
+-- migrate:up
+CREATE TABLE view_total (
+  "only" boolean PRIMARY KEY DEFAULT true CHECK ("only"),
+  videos_watched bigint NOT NULL,
+  version bigint NOT NULL
+) WITH (fillfactor = 10);
+
+-- migrate:down
+DROP TABLE view_total;

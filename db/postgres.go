@@ -1,0 +1,725 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	viewsDatabase        = "video_tutorials"
+	messageStoreDatabase = "message_store"
+
+	// The port only names the socket: the server listens to no network.
+	socketPort = "5432"
+	socketName = "/.s.PGSQL." + socketPort
+	// The kernel's limit is 108 bytes with the closing zero.
+	longestSocketPath = 107
+)
+
+// Postgres is a private server whose databases lie in the data folder. Only this program and the owner of the folder
+// reach it, through a unix socket. While the program runs, a server that dies is started again; when the program
+// dies, the server shuts down by itself.
+type Postgres struct {
+	Binaries Binaries // what was chosen
+
+	dataDir, dir, cluster, socketDir string
+
+	account  account
+	settings []string
+	log      *slog.Logger
+	output   *serverLog
+	lock     *os.File
+
+	stopping context.CancelFunc // ends the supervision
+	ended    chan struct{}      // closed when the supervision has ended
+	stopOnce sync.Once
+
+	mu     sync.Mutex
+	server *server // nil while there is none
+}
+
+// server is one life of the server process.
+type server struct {
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // why it exited; read it after exited
+}
+
+// StartPostgres starts the private server of dataDir, which it creates where it is missing, and returns when both
+// databases can be used. ctx ends the start, not the server: that is what Stop is for. Settings, each "name=value",
+// come after the server's own and win.
+//
+// Run as root, the server runs as user postgres or nobody where one of them can reach dataDir, and otherwise inside a
+// user namespace.
+func StartPostgres(ctx context.Context, dataDir string, log *slog.Logger, settings ...string) (*Postgres, error) {
+	p := &Postgres{log: log, settings: settings, ended: make(chan struct{})}
+	if err := p.start(ctx, dataDir); err != nil {
+		return nil, fmt.Errorf("start the private Postgres in %s: %w", dataDir, err)
+	}
+	return p, nil
+}
+
+func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
+	if err := os.MkdirAll(dataDir, 0o711); err != nil {
+		return err
+	}
+	// The server's own idea of its folder has no symlinks in it, and must be recognised.
+	if dataDir, err = filepath.Abs(dataDir); err != nil {
+		return err
+	}
+	if p.dataDir, err = filepath.EvalSymlinks(dataDir); err != nil {
+		return err
+	}
+	p.dir = filepath.Join(p.dataDir, "postgres")
+	p.cluster = filepath.Join(p.dir, "cluster")
+
+	if p.lock, err = lockFolder(p.dataDir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			p.release()
+		}
+	}()
+	if p.output, err = openServerLog(filepath.Join(p.dataDir, "postgres.log")); err != nil {
+		return err
+	}
+	if p.Binaries, err = findBinaries(ctx, p.cluster); err != nil {
+		return err
+	}
+	if err := p.chooseAccount(ctx); err != nil {
+		return err
+	}
+	if err := p.makeSocketDir(); err != nil {
+		return err
+	}
+	if err := p.initialise(ctx); err != nil {
+		return err
+	}
+
+	begin := time.Now()
+	s, err := p.boot(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.createDatabases(ctx); err != nil {
+		s.terminate(ctx)
+		return err
+	}
+	p.log.InfoContext(ctx, "postgres started", "version", p.Binaries.Version, "binaries", p.Binaries.Dir, "found_by", p.Binaries.Source,
+		"runs_as", p.account.name, "data", p.cluster, "took_ms", time.Since(begin).Milliseconds())
+
+	p.server = s
+	life, stopping := context.WithCancel(context.Background())
+	p.stopping = stopping
+	go p.supervise(life, s)
+	return nil
+}
+
+// ViewsURL returns the address of the database for view data.
+func (p *Postgres) ViewsURL() string { return p.databaseURL(viewsDatabase) }
+
+// MessageStoreURL returns the address of the database for Message DB.
+func (p *Postgres) MessageStoreURL() string { return p.databaseURL(messageStoreDatabase) }
+
+func (p *Postgres) databaseURL(database string) string {
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     url.User("postgres"),
+		Path:     "/" + database,
+		RawQuery: url.Values{"host": {p.socketDir}, "port": {socketPort}, "sslmode": {"disable"}}.Encode(),
+	}
+	return u.String()
+}
+
+// Pid returns the process id of the server, or 0 while there is none.
+func (p *Postgres) Pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.server == nil {
+		return 0
+	}
+	return p.server.cmd.Process.Pid
+}
+
+// Stop shuts the server down and gives the data folder free. When ctx ends first, the server is cut off, and recovers
+// at its next start. A second call does nothing.
+func (p *Postgres) Stop(ctx context.Context) (err error) {
+	p.stopOnce.Do(func() {
+		p.stopping()
+		<-p.ended
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.server != nil {
+			err = p.server.terminate(ctx)
+			p.server = nil
+		}
+		p.release()
+	})
+	return err
+}
+
+// release gives back what start took, as far as it came.
+func (p *Postgres) release() {
+	if p.socketDir != "" && !strings.HasPrefix(p.socketDir, p.dataDir) {
+		os.RemoveAll(p.socketDir)
+	}
+	p.output.Close()
+	p.lock.Close()
+}
+
+// supervise starts the server again whenever it ends, until life does.
+func (p *Postgres) supervise(life context.Context, s *server) {
+	defer close(p.ended)
+	trim := time.NewTicker(time.Minute)
+	defer trim.Stop()
+	for {
+		select {
+		case <-life.Done():
+			return
+		case <-trim.C:
+			p.output.trim()
+			continue
+		case <-s.exited:
+		}
+		p.setServer(nil)
+		p.log.Error("postgres ended, starting it again", "error", s.err)
+
+		wait := 50 * time.Millisecond
+		for s = nil; s == nil; {
+			begin := time.Now()
+			next, err := p.boot(life)
+			if err == nil {
+				p.log.Info("postgres started again", "took_ms", time.Since(begin).Milliseconds())
+				s = next
+				break
+			}
+			if life.Err() != nil {
+				return
+			}
+			p.log.Error("postgres does not start, trying again", "error", err, "wait_ms", wait.Milliseconds())
+			if !pause(life, wait) {
+				return
+			}
+			wait = min(2*wait, 10*time.Second)
+		}
+		p.setServer(s)
+	}
+}
+
+func (p *Postgres) setServer(s *server) {
+	p.mu.Lock()
+	p.server = s
+	p.mu.Unlock()
+}
+
+// boot starts the server and waits until it answers. Where processes of a former server are still at work it waits
+// for them, because two servers on one folder would ruin it.
+func (p *Postgres) boot(ctx context.Context) (*server, error) {
+	const patience = 30 * time.Second
+	begin := time.Now()
+	for {
+		if err := p.clearFormer(ctx); err != nil {
+			return nil, err
+		}
+		p.output.trim()
+		from := p.output.size()
+		s, err := p.spawn()
+		if err != nil {
+			return nil, err
+		}
+		if err = p.awaitAnswer(ctx, s); err == nil {
+			return s, nil
+		}
+		s.terminate(context.WithoutCancel(ctx))
+		said := p.output.since(from)
+		if strings.Contains(said, "pre-existing shared memory block") && time.Since(begin) < patience && pause(ctx, 50*time.Millisecond) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w; its log says:\n%s", err, said)
+	}
+}
+
+// spawn starts the server process. The kernel binds the death signal to the thread that started the child, so a
+// goroutine keeps that thread for as long as the child lives.
+func (p *Postgres) spawn() (*server, error) {
+	args := []string{"-D", p.cluster, "-k", p.socketDir, "-p", socketPort}
+	for _, setting := range p.serverSettings() {
+		args = append(args, "-c", setting)
+	}
+	s := &server{cmd: exec.Command(p.Binaries.path("postgres"), args...), exited: make(chan struct{})}
+	s.cmd.Dir = p.cluster
+	s.cmd.Env = serverEnv()
+	s.cmd.Stdout, s.cmd.Stderr = p.output.file, p.output.file
+	s.cmd.SysProcAttr = p.account.procAttr(syscall.SIGINT) // a fast shutdown
+
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.err = s.cmd.Wait()
+			close(s.exited)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("run Postgres as %s: %w", p.account.name, err)
+	}
+	return s, nil
+}
+
+// serverSettings suit a small machine: little memory, nothing done at rest, nothing of what is stored in the log.
+func (p *Postgres) serverSettings() []string {
+	settings := []string{
+		"listen_addresses=",
+		"unix_socket_permissions=0700",
+		"max_connections=60",
+		"shared_buffers=64MB",
+		"max_wal_size=256MB",
+		"min_wal_size=32MB",
+		"wal_level=minimal",
+		"max_wal_senders=0",
+		"max_logical_replication_workers=0",
+		"max_worker_processes=4",
+		"max_parallel_workers=2",
+		"checkpoint_timeout=15min",
+		"jit=off",
+		"timezone=UTC",
+		"log_timezone=UTC",
+		"logging_collector=off",
+		"log_checkpoints=off",
+		// Errors quote statements and keys, and so what people entered. They reach the program anyway.
+		"log_min_messages=log",
+		"log_min_error_statement=panic",
+	}
+	if p.Binaries.Major >= 18 {
+		settings = append(settings, "io_method=sync") // no three waiting processes
+	}
+	return append(settings, p.settings...)
+}
+
+func serverEnv() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"}
+}
+
+// awaitAnswer waits until the server takes connections. Recovery after a crash may take long; as long as the server
+// says so, it has the time.
+func (p *Postgres) awaitAnswer(ctx context.Context, s *server) error {
+	const silence, cannotConnectNow = time.Minute, "57P03"
+	config, err := connConfig(p.databaseURL("postgres"))
+	if err != nil {
+		return err
+	}
+	heard := time.Now()
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if sqlState(err) == cannotConnectNow {
+			heard = time.Now()
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("it ended at once: %w", s.err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		if time.Since(heard) > silence {
+			return fmt.Errorf("it runs, but did not answer within %s: %w", silence, err)
+		}
+	}
+}
+
+// terminate ends the server: politely while ctx lasts, then without letting it finish, at last by force.
+func (s *server) terminate(ctx context.Context) error {
+	for _, step := range []struct {
+		signal   syscall.Signal
+		patience time.Duration
+	}{{syscall.SIGINT, time.Minute}, {syscall.SIGQUIT, 5 * time.Second}} {
+		s.cmd.Process.Signal(step.signal)
+		given, cancel := context.WithTimeout(ctx, step.patience)
+		select {
+		case <-s.exited:
+			cancel()
+			return nil
+		case <-given.Done():
+			cancel()
+		}
+		ctx = context.WithoutCancel(ctx)
+	}
+	s.cmd.Process.Kill()
+	<-s.exited
+	return errors.New("postgres did not stop when asked and was killed; it recovers at its next start")
+}
+
+// clearFormer makes way for a new server: one of this folder that outlived its program is stopped, and a pid file
+// that names a process that is something else by now, which would stop Postgres from starting, is removed. The server
+// itself sees to it that no process of a former server still uses the folder's shared memory.
+func (p *Postgres) clearFormer(ctx context.Context) error {
+	pidFile := filepath.Join(p.cluster, "postmaster.pid")
+	text, err := os.ReadFile(pidFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return p.clearSocket()
+	} else if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && pid > 0 {
+		if err := p.stopFormer(ctx, pid); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return p.clearSocket()
+}
+
+// stopFormer stops process pid if it is a server of this folder, and waits until it has gone.
+func (p *Postgres) stopFormer(ctx context.Context, pid int) error {
+	process, err := os.FindProcess(pid) // on Linux a handle that never means a later process of that number
+	if err != nil {
+		return nil
+	}
+	defer process.Release()
+	if !runsPostmaster(pid, p.cluster) {
+		return nil
+	}
+	p.log.WarnContext(ctx, "stopping the postgres that a former run left behind", "pid", pid)
+	if err := process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop process %d, a Postgres of this folder that a former run left behind: %w", pid, err)
+	}
+	for begin := time.Now(); runsPostmaster(pid, p.cluster); {
+		if time.Since(begin) > time.Minute {
+			return fmt.Errorf("process %d, a Postgres of this folder that a former run left behind, does not stop", pid)
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// clearSocket removes the socket's lock file, which names a pid as well.
+func (p *Postgres) clearSocket() error {
+	for _, name := range []string{socketName, socketName + ".lock"} {
+		if err := os.Remove(p.socketDir + name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// chooseAccount finds an account that can run the binaries and enter the data folder, and gives it the folder.
+func (p *Postgres) chooseAccount(ctx context.Context) error {
+	if err := os.Mkdir(p.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	var refused []error
+	for _, a := range accounts() {
+		if err := p.try(ctx, a); err != nil {
+			refused = append(refused, fmt.Errorf("as %s: %w", a.name, err))
+			continue
+		}
+		p.account = a
+		return chownTree(p.dir, a)
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("DATA_DIR %s cannot be used by this user: use a folder of its own, or run the program as the user that made it: %w", p.dataDir, errors.Join(refused...))
+	}
+	return fmt.Errorf("Postgres does not run as root, and no other account can use DATA_DIR %s with the programs in %s: set DATA_DIR to a folder that every user may enter, such as /var/lib/video-tutorials, or run the program as an ordinary user: %w",
+		p.dataDir, p.Binaries.Dir, errors.Join(refused...))
+}
+
+// try runs the server program as the account from inside the folder, without starting a server.
+func (p *Postgres) try(ctx context.Context, a account) error {
+	if err := chown(p.dir, a); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, p.Binaries.path("postgres"), "--version")
+	cmd.Dir = p.dir
+	cmd.Env = serverEnv()
+	cmd.SysProcAttr = a.procAttr(0)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// chownTree gives a folder to the account. The folder of the databases comes last of all, so that a change that was
+// interrupted is noticed and done again.
+func chownTree(dir string, a account) error {
+	cluster := filepath.Join(dir, "cluster")
+	if owned(cluster, a) {
+		return nil
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == cluster {
+			return err
+		}
+		return chown(path, a)
+	})
+	if err != nil {
+		return err
+	}
+	if err := chown(cluster, a); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func chown(path string, a account) error {
+	if owned(path, a) {
+		return nil
+	}
+	return os.Lchown(path, a.uid, a.gid)
+}
+
+func owned(path string, a account) bool {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == a.uid
+}
+
+// makeSocketDir makes the folder of the socket: beside the databases, or where its path would be longer than the
+// kernel takes (or hold the comma that separates folders) a private one for temporary files, always the same for the
+// same data folder.
+func (p *Postgres) makeSocketDir() error {
+	p.socketDir = filepath.Join(p.dir, "socket")
+	if len(p.socketDir)+len(socketName) > longestSocketPath || strings.Contains(p.socketDir, ",") {
+		hash := fnv.New64a()
+		io.WriteString(hash, p.dir)
+		p.socketDir = filepath.Join(os.TempDir(), fmt.Sprintf("video-tutorials-%x", hash.Sum64()))
+	}
+	if err := os.Mkdir(p.socketDir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(p.socketDir)
+	if err != nil {
+		return err
+	}
+	// Anyone may make a folder among the temporary files: it must be ours before it is used.
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || info.Mode().Perm() != 0o700 || int(stat.Uid) != os.Geteuid() && int(stat.Uid) != p.account.uid {
+		return fmt.Errorf("%s is there already and belongs to someone else or is open to others: remove it", p.socketDir)
+	}
+	return chown(p.socketDir, p.account)
+}
+
+// initialise makes the databases' folder where there is none. It is made under another name first: what an
+// interrupted run left is swept away, never taken for a database.
+func (p *Postgres) initialise(ctx context.Context) error {
+	leftovers, err := filepath.Glob(filepath.Join(p.dir, "new-*"))
+	if err != nil {
+		return err
+	}
+	for _, leftover := range leftovers {
+		// Its processes may live a moment longer than the program and still write: then the next start sweeps.
+		if err := os.RemoveAll(leftover); err != nil {
+			p.log.WarnContext(ctx, "an unfinished database folder stays behind", "path", leftover, "error", err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(p.cluster, "PG_VERSION")); err == nil {
+		return nil
+	}
+	begin := time.Now()
+	made, err := os.MkdirTemp(p.dir, "new-")
+	if err != nil {
+		return err
+	}
+	if err := chown(made, p.account); err != nil {
+		return err
+	}
+	out, err := p.initdb(ctx, made)
+	if err != nil {
+		os.RemoveAll(made)
+		return fmt.Errorf("make the databases with initdb as %s: %w\n%s", p.account.name, err, out)
+	}
+	if err := os.Rename(made, p.cluster); err != nil {
+		return err
+	}
+	if err := syncDir(p.dir); err != nil {
+		return err
+	}
+	p.log.InfoContext(ctx, "postgres databases made", "path", p.cluster, "took_ms", time.Since(begin).Milliseconds())
+	return nil
+}
+
+// initdb runs with text in UTF-8 that sorts by code point, without depending on the machine's locales where the
+// version allows it.
+func (p *Postgres) initdb(ctx context.Context, dir string) (out []byte, err error) {
+	locales := [][]string{{"--locale=C.UTF-8"}, {"--locale=C"}}
+	if p.Binaries.Major >= 17 {
+		locales = [][]string{{"--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"}}
+	}
+	for _, locale := range locales {
+		args := append([]string{"-D", dir, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--lc-messages=C", "--no-instructions"}, locale...)
+		cmd := exec.CommandContext(ctx, p.Binaries.path("initdb"), args...)
+		cmd.Dir = p.dir
+		cmd.Env = serverEnv()
+		cmd.SysProcAttr = p.account.procAttr(syscall.SIGKILL)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // see spawn
+			out, err = cmd.CombinedOutput()
+		}()
+		<-done
+		if err == nil || !strings.Contains(string(out), "locale") {
+			break
+		}
+	}
+	return out, err
+}
+
+func (p *Postgres) createDatabases(ctx context.Context) error {
+	config, err := connConfig(p.databaseURL("postgres"))
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, name := range []string{viewsDatabase, messageStoreDatabase} {
+		var exists bool
+		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&exists); err != nil {
+			return fmt.Errorf("look for database %s: %w", name, err)
+		}
+		if exists {
+			continue
+		}
+		if _, err := conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
+			return fmt.Errorf("create database %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// lockFolder takes the data folder for this process. The kernel gives the lock back when the process ends, however it
+// ends; what stands in the file only tells others who holds it.
+func lockFolder(dataDir string) (*os.File, error) {
+	path := filepath.Join(dataDir, "postgres.lock")
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer file.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		holder, _ := io.ReadAll(io.LimitReader(file, 1024))
+		if len(holder) == 0 {
+			holder = []byte("another process")
+		}
+		return nil, fmt.Errorf("the folder is in use by %s: stop that one first, or set DATA_DIR to another folder", strings.TrimSpace(string(holder)))
+	}
+	says := fmt.Sprintf("%s (process %d) since %s\n", filepath.Base(os.Args[0]), os.Getpid(), time.Now().Format("2006-01-02 15:04:05 MST"))
+	if err := file.Truncate(0); err == nil {
+		_, err = file.WriteAt([]byte(says), 0)
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return file, nil
+}
+
+// serverLog is the file that the server writes to by itself, also when the program is gone.
+type serverLog struct{ file *os.File }
+
+const (
+	longestServerLog = 4 << 20
+	keptServerLog    = 1 << 20
+	quotedServerLog  = 4 << 10
+)
+
+func openServerLog(path string) (*serverLog, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &serverLog{file}, nil
+}
+
+func (l *serverLog) size() int64 {
+	info, err := l.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// since returns the end of what the server said after it had said size bytes.
+func (l *serverLog) since(size int64) string {
+	from := max(size, l.size()-quotedServerLog)
+	text, _ := io.ReadAll(io.NewSectionReader(l.file, from, quotedServerLog))
+	return strings.TrimSpace(string(text))
+}
+
+// trim cuts a long log down to its end. The file stays the same one, because the server holds it open.
+func (l *serverLog) trim() {
+	size := l.size()
+	if size <= longestServerLog {
+		return
+	}
+	end := make([]byte, keptServerLog)
+	n, _ := l.file.ReadAt(end, size-keptServerLog)
+	if l.file.Truncate(0) == nil {
+		l.file.Write(end[:n])
+	}
+}
+
+// Close closes the file; a log that was never opened has none.
+func (l *serverLog) Close() {
+	if l != nil {
+		l.file.Close()
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// pause waits and tells whether it came to its end before ctx did.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
