@@ -1,0 +1,61 @@
+package views
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// count writes 1234567 as 1,234,567.
+func count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// one picks the singular for exactly one.
+func one(n int64, singular, plural string) string {
+	if n == 1 {
+		return singular
+	}
+	return plural
+}
+
+// length writes a duration as a player shows it: 0:07, 12:30, 1:02:03.
+func length(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// isoLength writes a duration for the datetime attribute of <time>.
+func isoLength(d time.Duration) string {
+	return fmt.Sprintf("PT%dS", int64(d.Round(time.Second)/time.Second))
+}
+
+// seconds writes a duration as a decimal number of seconds, for scripts.
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+}
+
+// spokenSeconds rounds up, so that what the page promises is never less than what it asks.
+func spokenSeconds(d time.Duration) string {
+	n := int64((d + time.Second - 1) / time.Second)
+	return strconv.FormatInt(n, 10) + one(n, " second", " seconds")
+}
+
+// title stands in for a lesson that nobody has named yet.
+func title(s string) string {
+	if s == "" {
+		return "Untitled lesson"
+	}
+	return s
+}
