@@ -140,11 +140,12 @@ func (p *Postgres) ViewsURL() string { return p.databaseURL(viewsDatabase) }
 func (p *Postgres) MessageStoreURL() string { return p.databaseURL(messageStoreDatabase) }
 
 func (p *Postgres) databaseURL(database string) string {
+	query := url.Values{"host": {p.socketDir}, "port": {socketPort}, "sslmode": {"disable"}}.Encode()
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.User("postgres"),
 		Path:     "/" + database,
-		RawQuery: url.Values{"host": {p.socketDir}, "port": {socketPort}, "sslmode": {"disable"}}.Encode(),
+		RawQuery: strings.ReplaceAll(query, "+", "%20"), // to pgx, as to libpq, a plus is a plus
 	}
 	return u.String()
 }
@@ -253,9 +254,6 @@ func (p *Postgres) boot(ctx context.Context) (*server, error) {
 		if strings.Contains(said, "pre-existing shared memory block") && time.Since(begin) < patience && pause(ctx, 50*time.Millisecond) {
 			continue
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		return nil, fmt.Errorf("%w; its log says:\n%s", err, said)
 	}
 }
@@ -344,7 +342,7 @@ func (p *Postgres) awaitAnswer(ctx context.Context, s *server) error {
 		case <-s.exited:
 			return fmt.Errorf("it ended at once: %w", s.err)
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w while it did not answer: %w", ctx.Err(), err)
 		case <-time.After(wait):
 		}
 		if time.Since(heard) > silence {
