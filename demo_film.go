@@ -148,7 +148,7 @@ func filmInto(ctx context.Context, ffmpeg string, l lesson, work string) (film, 
 		"-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", fmt.Sprintf("%dx%d", filmWidth, filmHeight), "-framerate", strconv.Itoa(filmRate), "-i", "pipe:0",
 		"-f", "s16le", "-ar", strconv.Itoa(voiceRate), "-ac", "1", "-i", trackFile,
 		"-map", "0:v", "-map", "1:a", "-threads", "1", "-filter_threads", "1",
-		"-c:v", "libx264", "-profile:v", "high", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-tune", "animation", "-crf", "24", "-g", strconv.Itoa(4*filmRate),
+		"-c:v", "libx264", "-profile:v", "high", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-tune", "stillimage", "-x264-params", "rc-lookahead=0:mbtree=0", "-crf", "24", "-g", strconv.Itoa(4*filmRate),
 		"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
 		"-af", fmt.Sprintf("aresample=48000,highpass=f=70,volume=%.2fdB,alimiter=limit=0.84:level=disabled", gain),
 		"-c:a", "aac", "-b:a", "96k", "-ar", "48000",
@@ -401,9 +401,16 @@ type pictureItem struct {
 	from, until float64 // until 0: to the end of the scene
 	way         []image.Point
 	start, end  float64 // on its way from … to
-	rolls       bool
-	wipes       bool // grows from left to right between start and end
+	layer       int     // what has a higher one lies above
+	rolls       bool    // comes in from below and leaves upwards, as a counter does
+	wipes       bool    // grows from left to right between start and end
 }
+
+// Messages come out from under the parts that send them and slip under those that take them.
+const (
+	layerLines = -2
+	layerCards = -1
+)
 
 func (p pictureItem) appears(beat float64) pictureItem    { p.from = beat; return p }
 func (p pictureItem) disappears(beat float64) pictureItem { p.until = beat; return p }
@@ -425,7 +432,8 @@ func (p pictureItem) fills(start, end float64) pictureItem {
 	return p
 }
 
-// roll makes an item come in from below and leave upwards, as a counter does.
+func (p pictureItem) on(layer int) pictureItem { p.layer = layer; return p }
+
 func (p pictureItem) roll() pictureItem { p.rolls = true; return p }
 
 // shot is a scene on the screen: its items as painted sprites and its times.
@@ -474,8 +482,8 @@ func (s *shot) pose(it pictureItem, img *image.RGBA, t float64) pose {
 	}
 	if it.until > 0 {
 		gone := s.seconds(it.until)
-		if len(it.way) > 0 {
-			gone += fadeOut // it has to arrive first
+		if len(it.way) > 0 || it.rolls {
+			gone += fadeOut // it has to arrive first, or to leave while the next one comes
 		}
 		out = 1 - ease((t-gone+fadeOut)/fadeOut)
 	}
@@ -524,9 +532,8 @@ func along(way []image.Point, x float64) image.Point {
 // shoot writes every frame as planar YUV. It holds one frame: what did not
 // change since the frame before is neither painted nor converted again.
 func shoot(ctx context.Context, shots []*shot, w io.Writer) error {
-	paper := newCanvas()
-	paper.clear(inkPaper)
-	frame := image.NewRGBA(paper.Rect)
+	sketch, paper := newCanvas(), image.NewUniform(inkPaper)
+	frame := image.NewRGBA(sketch.Rect)
 	draw.Draw(frame, frame.Rect, paper, image.Point{}, draw.Src)
 	yuv := make([]byte, filmWidth*filmHeight*3/2)
 	toYUV(frame, frame.Rect, yuv)
@@ -534,7 +541,7 @@ func shoot(ctx context.Context, shots []*shot, w io.Writer) error {
 		sprites := make([]*image.RGBA, len(s.items))
 		poses := make([]pose, len(s.items))
 		for i, it := range s.items {
-			sprites[i] = paper.sprite(it.paint)
+			sprites[i] = sketch.sprite(it.paint)
 		}
 		for n := range s.frames {
 			if err := ctx.Err(); err != nil {
@@ -550,7 +557,7 @@ func shoot(ctx context.Context, shots []*shot, w io.Writer) error {
 				poses[i] = next
 			}
 			for _, r := range dirty {
-				draw.Draw(frame, r, image.NewUniform(inkPaper), image.Point{}, draw.Src)
+				draw.Draw(frame, r, paper, image.Point{}, draw.Src)
 				for i, p := range poses {
 					blend(frame, r, sprites[i], p)
 				}
@@ -561,7 +568,7 @@ func shoot(ctx context.Context, shots []*shot, w io.Writer) error {
 			}
 		}
 		// The pictures have faded by now; a trace that rounding left must not stay.
-		draw.Draw(frame, frame.Rect, image.NewUniform(inkPaper), image.Point{}, draw.Src)
+		draw.Draw(frame, frame.Rect, paper, image.Point{}, draw.Src)
 		toYUV(frame, frame.Rect, yuv)
 	}
 	return nil
@@ -683,7 +690,8 @@ var parsedFonts = sync.OnceValues(func() ([]*opentype.Font, error) {
 // shapes and text on it. It starts transparent.
 type canvas struct {
 	*image.RGBA
-	faces map[faceSize]font.Face
+	touched image.Rectangle // where something was drawn
+	faces   map[faceSize]font.Face
 }
 
 type faceSize struct {
@@ -692,32 +700,21 @@ type faceSize struct {
 }
 
 func newCanvas() *canvas {
-	return &canvas{image.NewRGBA(image.Rect(0, 0, filmWidth, filmHeight)), map[faceSize]font.Face{}}
+	return &canvas{RGBA: image.NewRGBA(image.Rect(0, 0, filmWidth, filmHeight)), faces: map[faceSize]font.Face{}}
 }
 
 func (c *canvas) clear(ink color.Color) {
+	c.touched = c.Rect
 	draw.Draw(c, c.Rect, image.NewUniform(ink), image.Point{}, draw.Src)
 }
 
 // sprite paints on an empty canvas and returns a copy of the part that was touched.
 func (c *canvas) sprite(paint func(*canvas)) *image.RGBA {
-	clear(c.Pix)
+	draw.Draw(c, c.touched, image.Transparent, image.Point{}, draw.Src)
+	c.touched = image.Rectangle{}
 	paint(c)
-	var touched image.Rectangle
-	for y := range filmHeight {
-		row := c.Pix[y*c.Stride : (y+1)*c.Stride]
-		left := slices.IndexFunc(row, func(b byte) bool { return b != 0 })
-		if left < 0 {
-			continue
-		}
-		right := len(row)
-		for row[right-1] == 0 {
-			right--
-		}
-		touched = touched.Union(image.Rect(left/4, y, (right+3)/4, y+1))
-	}
-	img := image.NewRGBA(touched)
-	draw.Draw(img, touched, c, touched.Min, draw.Src)
+	img := image.NewRGBA(c.touched)
+	draw.Draw(img, c.touched, c, c.touched.Min, draw.Src)
 	return img
 }
 
@@ -736,6 +733,7 @@ func (c *canvas) fill(ink color.Color, shapes ...[]vec) {
 	if box.Empty() {
 		return
 	}
+	c.touched = c.touched.Union(box)
 	raster := vector.NewRasterizer(box.Dx(), box.Dy())
 	for _, shape := range shapes {
 		for i, p := range shape {
@@ -847,6 +845,10 @@ func (c *canvas) width(f typeface, size float64, text string) float64 {
 func (c *canvas) text(x, y, anchor float64, f typeface, size float64, ink color.Color, text string) {
 	x -= anchor * c.width(f, size, text)
 	d := font.Drawer{Dst: c, Src: image.NewUniform(ink), Face: c.face(f, size), Dot: fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6(y * 64)}}
+	// A pixel more on each side: glyphs are placed on fractions of pixels.
+	bounds, _ := d.BoundString(text)
+	box := image.Rect(bounds.Min.X.Floor()-1, bounds.Min.Y.Floor()-1, bounds.Max.X.Ceil()+1, bounds.Max.Y.Ceil()+1)
+	c.touched = c.touched.Union(box.Intersect(c.Rect))
 	d.DrawString(text)
 }
 
@@ -886,33 +888,67 @@ func words(text string, plain, code typeface) []word {
 	return all
 }
 
-// paragraph writes text in lines of at most width, the first baseline at y,
-// and returns the number of lines.
-func (c *canvas) paragraph(x, y, width, leading float64, plain, code typeface, size float64, ink color.Color, text string) int {
-	space := c.width(plain, size, " ")
-	// Mono looks larger than text of the same size.
-	sizeOf := func(f typeface) float64 {
-		if f == code {
-			return size * 0.92
-		}
-		return size
+// paragraph is text to be set in lines of about the same length.
+type paragraph struct {
+	text          string
+	plain, code   typeface
+	size, leading float64
+	width         float64 // at most
+}
+
+// monoScale makes mono look as large as the text around it.
+const monoScale = 0.92
+
+func (p paragraph) sizeOf(f typeface) float64 {
+	if f == p.code {
+		return p.size * monoScale
 	}
-	lines, dx := 1, 0.0
-	for _, w := range words(text, plain, code) {
-		var wide float64
+	return p.size
+}
+
+// lines breaks the text at the given width.
+func (c *canvas) lines(p paragraph, width float64) [][]word {
+	space := c.width(p.plain, p.size, " ")
+	var lines [][]word
+	x := 0.0
+	for _, w := range words(p.text, p.plain, p.code) {
+		wide := 0.0
 		for _, run := range w {
-			wide += c.width(run.face, sizeOf(run.face), run.text)
+			wide += c.width(run.face, p.sizeOf(run.face), run.text)
 		}
-		if dx > 0 && dx+wide > width {
-			lines, dx = lines+1, 0
+		if len(lines) == 0 || x+wide > width {
+			lines, x = append(lines, nil), 0
 		}
-		for _, run := range w {
-			c.text(x+dx, y+float64(lines-1)*leading, 0, run.face, sizeOf(run.face), ink, run.text)
-			dx += c.width(run.face, sizeOf(run.face), run.text)
-		}
-		dx += space
+		lines[len(lines)-1] = append(lines[len(lines)-1], w)
+		x += wide + space
 	}
 	return lines
+}
+
+// paragraph sets p with the first baseline at y, or the last one if y is negative
+// (counted from the bottom of the film). No line is left with a single word.
+func (c *canvas) paragraph(x, y float64, ink color.Color, p paragraph) {
+	lines := c.lines(p, p.width)
+	for width := p.width - 8; width > p.width/2; width -= 8 {
+		narrower := c.lines(p, width)
+		if len(narrower) > len(lines) {
+			break
+		}
+		lines = narrower
+	}
+	if y < 0 {
+		y += filmHeight - p.leading*float64(len(lines)-1)
+	}
+	for i, line := range lines {
+		x := x
+		for _, w := range line {
+			for _, run := range w {
+				c.text(x, y+float64(i)*p.leading, 0, run.face, p.sizeOf(run.face), ink, run.text)
+				x += c.width(run.face, p.sizeOf(run.face), run.text)
+			}
+			x += c.width(p.plain, p.size, " ")
+		}
+	}
 }
 
 // From lesson to shots
@@ -938,6 +974,7 @@ func storyboard(l lesson) []*shot {
 			}
 			s.items = append(s.items, caption)
 		}
+		slices.SortStableFunc(s.items, func(a, b pictureItem) int { return cmp.Compare(a.layer, b.layer) })
 		shots = append(shots, s)
 	}
 	if l.Keep != "" {
@@ -964,14 +1001,14 @@ func paintHead(c *canvas, heading string, scene, scenes int) {
 
 func paintCaption(c *canvas, text string) {
 	c.rect(pageMargin, 582, 48, 3, 0, inkBlack)
-	c.paragraph(pageMargin, 628, filmWidth-2*pageMargin, 42, faceText, faceMono, 31, inkBlack, text)
+	c.paragraph(pageMargin, 628, inkBlack, paragraph{text: text, plain: faceText, code: faceMono, size: 31, leading: 42, width: filmWidth - 2*pageMargin})
 }
 
 func paintKeep(c *canvas, l lesson) {
 	c.text(pageMargin, 150, 0, faceMono, 24, inkSoft, fmt.Sprintf("Lesson %d", l.Number))
 	c.text(pageMargin+150, 150, 0, faceText, 24, inkSoft, l.Title)
 	c.rect(pageMargin, 176, filmWidth-2*pageMargin, 1, 0, inkHair)
-	c.paragraph(pageMargin, 290, 1010, 76, faceBold, faceMonoBold, 56, inkBlack, l.Keep)
+	c.paragraph(pageMargin, 290, inkBlack, paragraph{text: l.Keep, plain: faceBold, code: faceMonoBold, size: 56, leading: 76, width: 1040})
 }
 
 // paintCover is the title card and the poster: one picture, so that the film
@@ -988,10 +1025,7 @@ func paintCover(c *canvas, l lesson) {
 		l.Motif(c)
 	}
 	c.text(pageMargin, 132, 0, faceMonoBold, 76, inkChalk, strconv.Itoa(l.Number))
-	const size, leading = 88, 98
-	measure := newCanvas()
-	lines := measure.paragraph(0, 0, 720, leading, faceBold, faceMonoBold, size, inkPaper, l.Title)
-	c.paragraph(pageMargin, filmHeight-76-float64(lines-1)*leading, 720, leading, faceBold, faceMonoBold, size, inkPaper, l.Title)
+	c.paragraph(pageMargin, -76, inkPaper, paragraph{text: l.Title, plain: faceBold, code: faceMonoBold, size: 94, leading: 102, width: 740})
 }
 
 // Pieces of a picture
@@ -1063,7 +1097,7 @@ func cardOf(text string) pictureItem {
 		w := c.width(faceMonoBold, 19, text) + 30
 		c.rect(filmWidth/2-w/2, filmHeight/2-height/2, w, height, 4, inkSignal)
 		c.text(filmWidth/2, filmHeight/2+7, 0.5, faceMonoBold, 19, inkSheet, text)
-	})
+	}).on(layerCards)
 }
 
 // arrowOf runs through the points given as x, y, x, y, …; its label stands over the first stretch.
@@ -1085,7 +1119,7 @@ func arrowOf(label string, at ...float64) pictureItem {
 		} else {
 			c.text((p.x+q.x)/2, (p.y+q.y)/2-14, 0.5, faceMono, 18, inkSoft, label)
 		}
-	})
+	}).on(layerLines)
 }
 
 // groupAt is a dashed frame around what belongs together.
@@ -1096,7 +1130,7 @@ func groupAt(x, y, w, h float64, label string) pictureItem {
 		}
 		c.rect(x+18, y-14, c.width(faceMono, 19, label)+20, 28, 0, inkPaper)
 		c.text(x+28, y+6, 0, faceMono, 19, inkSoft, label)
-	})
+	}).on(layerLines)
 }
 
 // markAt frames what is live at this moment.
@@ -1133,7 +1167,7 @@ func drawPoster(l lesson, path string) (err error) {
 			err = fmt.Errorf("write the poster: %w", closed)
 		}
 	}()
-	if err := jpeg.Encode(f, c, &jpeg.Options{Quality: 84}); err != nil {
+	if err := jpeg.Encode(f, c, &jpeg.Options{Quality: 72}); err != nil {
 		return fmt.Errorf("write the poster: %w", err)
 	}
 	return nil

@@ -44,7 +44,6 @@ func demoLessons() []lesson {
 }
 
 func watchAVideo() lesson {
-	const stream = "`viewing-7c1e…`"
 	return lesson{
 		Slug:        "what-happens-when-you-watch-a-video",
 		Number:      1,
@@ -78,7 +77,7 @@ func watchAVideo() lesson {
 			{
 				Heading: "One more event in a stream",
 				Beats: []beat{
-					{Text: "The event goes to the end of the video’s own stream, " + stream + ". It is never changed.", Say: "The event goes to the end of the video's own stream. It is never changed."},
+					{Text: "The event goes to the end of that video’s stream, `viewing-7c1e…`, and is never changed.", Say: "The event goes to the end of that video's stream, and is never changed."},
 					{Text: "Then the database calls out that something is new. The call holds no data, it only wakes."},
 				},
 				Picture: []pictureItem{
@@ -118,7 +117,7 @@ func watchAVideo() lesson {
 					textAt(1146, 297, 1, faceMonoBold, 32, inkSignal, "42").roll().appears(1.45),
 					partAt(820, 352, 350, 110, "", ""),
 					textAt(842, 388, 0, faceMono, 19, inkSoft, "checkpoint"),
-					textAt(842, 436, 0, faceMono, 25, inkBlack, "viewing"),
+					textAt(842, 436, 0, faceMono, 25, inkBlack, "viewcounts"),
 					textAt(1146, 437, 1, faceMonoBold, 32, inkBlack, "1038").roll().disappears(1.6),
 					textAt(1146, 437, 1, faceMonoBold, 32, inkSignal, "1042").roll().appears(1.6),
 					cardOf("VideoViewed").travels(0.3, 0.95, image.Pt(195, 325), image.Pt(560, 325)),
@@ -135,9 +134,11 @@ func watchAVideo() lesson {
 				Picture: append([]pictureItem{
 					storeAt(80, 260, 230, 130, "View data", "view_counts"),
 					arrowOf("NOTIFY", 310, 325, 470, 325),
-					partAt(470, 260, 220, 130, "Live server", "42 views"),
+					partAt(470, 260, 220, 130, "Server", "41 views").disappears(0.6),
+					partAt(470, 260, 220, 130, "Server", "42 views").appears(0.6),
 					arrowOf("", 690, 325, 800, 325, 800, 200, 930, 200),
-					arrowOf("SSE", 690, 325, 930, 325),
+					arrowOf("", 690, 325, 930, 325),
+					textAt(866, 311, 0.5, faceMono, 18, inkSoft, "SSE"),
 					arrowOf("", 690, 325, 800, 325, 800, 450, 930, 450),
 					cardOf("views").travels(0.15, 0.55, image.Pt(195, 325), image.Pt(580, 325)),
 					markAt(470, 260, 220, 130).appears(0.55).disappears(1.1),
@@ -186,9 +187,9 @@ func streamsAndPositions() lesson {
 		return all
 	}
 	streams := func() []pictureItem {
-		all := row(150, "viewing-7c1e…", "VideoViewed", "VideoViewed", "VideoViewed")
-		all = append(all, row(280, "viewing-b20d…", "VideoViewed", "VideoViewed")...)
-		return append(all, row(410, "videoPublishing-7c1e…", "VideoPublished", "VideoNamed")...)
+		all := row(170, "viewing-7c1e…", "VideoViewed", "VideoViewed", "VideoViewed")
+		all = append(all, row(290, "viewing-b20d…", "VideoViewed", "VideoViewed")...)
+		return append(all, row(420, "videoPublishing-7c1e…", "VideoPublished", "VideoNamed")...)
 	}
 	return lesson{
 		Slug:        "streams-categories-and-positions",
@@ -227,12 +228,12 @@ func streamsAndPositions() lesson {
 					{Text: "What stands before the first dash is the category: `viewing` is all views together.", Say: "What stands before the first dash is the category: viewing, is all views together."},
 				},
 				Picture: append(streams(),
-					markAt(420, 150, 190, 54).appears(0.6).disappears(1),
-					markAt(420, 280, 190, 54).appears(0.6).disappears(1),
-					markAt(420, 410, 190, 54).appears(0.6).disappears(1),
-					barAt(80, 192, 92, 4, inkSignal).fills(1.2, 1.4),
-					barAt(80, 322, 92, 4, inkSignal).fills(1.3, 1.5),
-					groupAt(60, 128, 1160, 242, "category viewing").appears(1.4),
+					markAt(420, 170, 190, 54).appears(0.6).disappears(1),
+					markAt(420, 290, 190, 54).appears(0.6).disappears(1),
+					markAt(420, 420, 190, 54).appears(0.6).disappears(1),
+					barAt(80, 212, 92, 4, inkSignal).fills(1.2, 1.4),
+					barAt(80, 332, 92, 4, inkSignal).fills(1.3, 1.5),
+					groupAt(60, 148, 1160, 238, "category viewing").appears(1.4),
 				),
 			},
 			{
@@ -335,7 +336,7 @@ func countedTable(x, y float64) []pictureItem {
 		textAt(x+46, y+117, 0, faceMono, 24, inkBlack, "7c1e…"),
 		partAt(x+26, y+166, 328, 104, "", ""),
 		textAt(x+46, y+200, 0, faceMono, 19, inkSoft, "checkpoint"),
-		textAt(x+46, y+247, 0, faceMono, 24, inkBlack, "viewing"),
+		textAt(x+46, y+247, 0, faceMono, 24, inkBlack, "viewcounts"),
 	}
 }
 
@@ -424,7 +425,7 @@ func countExactlyOnce() lesson {
 					partAt(80, 430, 240, 100, "Replica C", ""),
 					partAt(860, 260, 340, 160, "", ""),
 					textAt(884, 302, 0, faceMono, 20, inkSoft, "checkpoint"),
-					textAt(884, 372, 0, faceMono, 26, inkBlack, "viewing"),
+					textAt(884, 372, 0, faceMono, 26, inkBlack, "viewcounts"),
 					textAt(1176, 373, 1, faceMonoBold, 36, inkBlack, "1040"),
 					arrowOf("", 320, 200, 860, 310).appears(0.45).disappears(1.15),
 					textAt(620, 236, 0.5, faceMono, 21, inkSignal, "holds the lock").appears(0.55).disappears(1.15),
@@ -521,7 +522,7 @@ func postedTwice() lesson {
 					arrowOf("", 410, 335, 600, 335),
 					arrowOf("", 410, 470, 520, 470, 520, 335, 600, 335),
 					partAt(600, 275, 190, 120, "Hash", ""),
-					arrowOf("", 790, 335, 900, 335),
+					arrowOf("", 790, 335, 900, 335).appears(0.75),
 					partAt(900, 265, 300, 140, "Message id", "e8a04f51-…").appears(0.75),
 					cardOf("c41f…").travels(1.05, 1.3, image.Pt(245, 200), image.Pt(520, 200), image.Pt(520, 335), image.Pt(695, 335)),
 					cardOf("7c1e…").travels(1.15, 1.4, image.Pt(245, 335), image.Pt(695, 335)),
@@ -601,7 +602,7 @@ func aPageThatListens() lesson {
 		Slug:        "a-page-that-listens",
 		Number:      5,
 		Title:       "A page that listens",
-		Description: "How an open page stays true without a reload: one line to the server, a position that closes every gap, and what happens when the line breaks.",
+		Description: "How an open page stays true without a reload: one line to the server, a number that closes every gap, and what happens when the line breaks.",
 		Keep:        "What matters is not every message on the way, but that each page ends at the true number.",
 		Scenes: []scene{
 			{
@@ -626,30 +627,30 @@ func aPageThatListens() lesson {
 			{
 				Heading: "No gap at the start",
 				Beats: []beat{
-					{Text: "Between drawing the page and opening the line something may happen. So the page carries a position."},
+					{Text: "Between drawing the page and opening the line something may happen. So the page carries how far it has come."},
 					{Text: "The server first signs it up, then sends what is newer than that, and then follows."},
 				},
 				Picture: []pictureItem{
 					barAt(140, 330, 1000, 3, inkBlack),
 					textAt(240, 290, 0.5, faceMedium, 24, inkBlack, "page drawn"),
 					still(func(c *canvas) { c.disc(240, 331, 10, inkBlack) }),
-					textAt(240, 376, 0.5, faceMono, 22, inkSoft, "position 1040").appears(0.65),
+					textAt(240, 376, 0.5, faceMono, 22, inkSoft, "viewcounts=17").appears(0.65),
 					still(func(c *canvas) { c.disc(540, 331, 12, inkSignal) }).appears(0.35),
 					textAt(540, 290, 0.5, faceMono, 22, inkBlack, "VideoViewed").appears(0.35),
-					textAt(540, 376, 0.5, faceMono, 22, inkSoft, "1041").appears(0.35),
+					textAt(540, 376, 0.5, faceMono, 22, inkSoft, "viewcounts=18").appears(0.35),
 					still(func(c *canvas) { c.disc(840, 331, 10, inkBlack) }),
 					textAt(840, 290, 0.5, faceMedium, 24, inkBlack, "line open"),
 					textAt(760, 452, 0, faceMono, 23, inkBlack, "1  sign up").appears(1.1),
-					textAt(760, 490, 0, faceMono, 23, inkBlack, "2  send what is newer than 1040").appears(1.35),
+					textAt(760, 490, 0, faceMono, 23, inkBlack, "2  send what is newer than 17").appears(1.35),
 					textAt(760, 528, 0, faceMono, 23, inkBlack, "3  follow").appears(1.8),
-					cardOf("1041").travels(1.4, 1.75, image.Pt(540, 331), image.Pt(840, 331)),
+					cardOf("18").travels(1.4, 1.75, image.Pt(540, 331), image.Pt(840, 331)),
 				},
 			},
 			{
 				Heading: "When the line breaks",
 				Beats: []beat{
 					{Text: "When the line breaks, the page says so, and tries again, a little later each time."},
-					{Text: "It names the last position it has seen, and the server answers with what is newest now."},
+					{Text: "It names the last number it has seen, and the server answers with what is newest now."},
 				},
 				Picture: []pictureItem{
 					partAt(80, 250, 260, 150, "Server", ""),
@@ -668,8 +669,8 @@ func aPageThatListens() lesson {
 						c.line(4, inkBlack, vec{606, 309}, vec{574, 341})
 					}).appears(0.15).disappears(1.05),
 					arrowOf("", 840, 290, 340, 290).appears(1.1),
-					textAt(590, 262, 0.5, faceMono, 20, inkSoft, "Last-Event-ID: 1042").appears(1.1),
-					cardOf("1042").travels(1.15, 1.45, image.Pt(840, 290), image.Pt(210, 290)),
+					textAt(590, 262, 0.5, faceMono, 20, inkSoft, "Last-Event-ID: viewcounts=18").appears(1.1),
+					cardOf("18").travels(1.15, 1.45, image.Pt(840, 290), image.Pt(210, 290)),
 					arrowOf("", 340, 360, 840, 360).appears(1.5),
 					cardOf("57").travels(1.55, 1.85, image.Pt(210, 360), image.Pt(840, 360)),
 				},
