@@ -161,6 +161,15 @@ func (s *Store) Version(ctx context.Context, stream Stream) (int64, error) {
 	return version, nil
 }
 
+// Has reports whether a message with this id is in the store.
+func (s *Store) Has(ctx context.Context, id string) (has bool, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM message_store.messages WHERE id = $1::uuid)`, id).Scan(&has)
+	if err != nil {
+		return false, fmt.Errorf("look for message %s: %w", id, err)
+	}
+	return has, nil
+}
+
 // CategoryQuery narrows [Store.ReadCategory].
 type CategoryQuery struct {
 	// From is the first global position wanted.

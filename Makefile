@@ -1,0 +1,41 @@
+# `make run` and `make test` are all that anyone needs; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help run test check build generate bench lint
+export CGO_ENABLED ?= 0
+GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
+GENERATED = assets/dist/manifest.json db/messagedb/VERSION.txt
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+run: build ## Build and start the site; Ctrl-C stops it. Everything is kept in ./data.
+	@deploy/tools.sh ffmpeg
+	@exec bin/video-tutorials
+
+test: build ## Run everything: checks, unit tests, end-to-end tests in Chromium.
+	@deploy/tools.sh chromium ffmpeg
+	@$(MAKE) --no-print-directory lint
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
+
+check: test ## Exactly what CI runs.
+
+build: bin/video-tutorials ## Build bin/video-tutorials, a static binary.
+
+generate: $(GENERATED) ## Fetch the npm packages and make what the binary embeds.
+
+bench: build ## Measure against a floor in the same run; the figures go to docs/benchmarks.md.
+	@deploy/tools.sh pgbench wrk
+	go test -run '^$$' -bench Site -benchtime 1x -timeout 30m .
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@go tool templ generate -log-level error && git diff --exit-code -- '*_templ.go' || { echo "a _templ.go differs from its .templ: run go tool templ generate"; exit 1; }
+	@go vet ./...
+	@go tool staticcheck ./...
+
+bin/video-tutorials: $(GENERATED) $(GO_SOURCES)
+	go build -trimpath -ldflags '-s -w' -o $@ .
+
+$(GENERATED) &: package.json package-lock.json assets/build.mjs $(wildcard assets/css/* assets/js/* assets/icon/*) $(wildcard views/*.templ)
+	go generate .
+	@touch $(GENERATED)

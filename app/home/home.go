@@ -1,0 +1,107 @@
+// Package home shows the lessons and how often they were watched.
+package home
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/viewcounts"
+	"videotutorials/app/live"
+	"videotutorials/app/web"
+	"videotutorials/views"
+)
+
+// perPage is how many lessons one page lists.
+const perPage = 24
+
+// App is the application.
+type App struct {
+	videos catalogue.Queries
+	counts viewcounts.Queries
+	notice func() string
+	feed   *live.Feed
+}
+
+// New returns the application. notice returns a sentence for an empty list, such
+// as that the first lessons are being made.
+func New(videos catalogue.Queries, counts viewcounts.Queries, hub *live.Hub, notice func() string) *App {
+	a := &App{videos: videos, counts: counts, notice: notice}
+	a.feed = hub.Feed(a.render)
+	return a
+}
+
+// Routes adds the application's routes.
+func (a *App) Routes(e *echo.Echo) {
+	web.Get(e, "/", a.show, web.Gzip)
+	e.GET("/live", a.live)
+}
+
+func (a *App) show(c echo.Context) error {
+	before, err := beforeOf(c)
+	if err != nil {
+		return err
+	}
+	h, at, err := a.read(c.Request().Context(), before)
+	if err != nil {
+		return err
+	}
+	p := web.Page(c, "")
+	p.Description = "Short video lessons, with view counts that follow what happens."
+	p.Live = "/live?" + url.Values{"at": {at.String()}, "before": {strconv.FormatInt(before, 10)}}.Encode()
+	return web.Render(c, http.StatusOK, views.HomePage(p, h))
+}
+
+// read returns a page of the list and the versions of the view data it shows.
+func (a *App) read(ctx context.Context, before int64) (views.Home, live.Positions, error) {
+	list, err := a.videos.Newest(ctx, before, perPage)
+	if err != nil {
+		return views.Home{}, nil, err
+	}
+	counts, err := a.counts.Of(ctx, ids(list)...)
+	if err != nil {
+		return views.Home{}, nil, err
+	}
+	h := views.Home{Lessons: lessons(list, counts), VideosWatched: counts.Total}
+	if len(h.Lessons) == 0 {
+		h.Notice = a.notice()
+	}
+	if list.More {
+		h.Older = "/?before=" + strconv.FormatInt(list.Videos[len(list.Videos)-1].Position, 10)
+	}
+	return h, live.Positions{catalogue.Name: list.Version, viewcounts.Name: counts.Version}, nil
+}
+
+// beforeOf returns the position that the page's lessons were published before, 0
+// for the first page.
+func beforeOf(c echo.Context) (int64, error) {
+	text := c.QueryParam("before")
+	if text == "" {
+		return 0, nil
+	}
+	before, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || before < 0 {
+		return 0, web.NotFound("This part of the list does not exist.")
+	}
+	return before, nil
+}
+
+func ids(list catalogue.List) []string {
+	ids := make([]string, len(list.Videos))
+	for i, v := range list.Videos {
+		ids[i] = v.ID
+	}
+	return ids
+}
+
+func lessons(list catalogue.List, counts viewcounts.Counts) []views.Lesson {
+	lessons := make([]views.Lesson, len(list.Videos))
+	for i, v := range list.Videos {
+		lessons[i] = views.Lesson{Video: v, Views: counts.Of[v.ID]}
+	}
+	return lessons
+}

@@ -1,0 +1,84 @@
+package home
+
+import (
+	"context"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/viewcounts"
+	"videotutorials/app/live"
+	"videotutorials/views"
+)
+
+// live is the home page's stream. A page of older lessons does not follow the
+// list, in which nothing can change but its first page, only the counts.
+func (a *App) live(c echo.Context) error {
+	before, err := beforeOf(c)
+	if err != nil {
+		return err
+	}
+	topics := []string{viewcounts.TotalTopic, viewcounts.AnyVideo}
+	if before == 0 {
+		topics = append(topics, catalogue.Topic)
+	}
+	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Positions) (templ.Component, live.Positions, error) {
+		return a.since(ctx, before, at)
+	}})
+}
+
+// render returns the fragment of a topic, for all home pages at once.
+func (a *App) render(ctx context.Context, topic string) (templ.Component, error) {
+	if topic == catalogue.Topic {
+		h, _, err := a.read(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		return views.Push(views.LessonsID, views.LessonList(h.Lessons)), nil
+	}
+	video, ok := viewcounts.VideoOf(topic)
+	if !ok {
+		counts, err := a.counts.Of(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return views.Push(views.VideosWatchedID, views.VideosWatched(counts.Total)), nil
+	}
+	counts, err := a.counts.Of(ctx, video)
+	if err != nil {
+		return nil, err
+	}
+	return views.Push(views.ViewCountID(video), views.ViewCount(video, counts.Of[video])), nil
+}
+
+// since returns what one page does not show yet.
+func (a *App) since(ctx context.Context, before int64, at live.Positions) (templ.Component, live.Positions, error) {
+	list, err := a.videos.Newest(ctx, before, perPage)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := live.Positions{catalogue.Name: list.Version}
+	if list.Version != at[catalogue.Name] && before == 0 {
+		counts, err := a.counts.Of(ctx, ids(list)...)
+		if err != nil {
+			return nil, nil, err
+		}
+		now[viewcounts.Name] = counts.Version
+		return templ.Join(views.Push(views.LessonsID, views.LessonList(lessons(list, counts))),
+			views.Push(views.VideosWatchedID, views.VideosWatched(counts.Total))), now, nil
+	}
+	counts, err := a.counts.Since(ctx, at[viewcounts.Name], ids(list)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	now[viewcounts.Name] = counts.Version
+	if counts.Version == at[viewcounts.Name] {
+		return nil, now, nil
+	}
+	fragments := []templ.Component{views.Push(views.VideosWatchedID, views.VideosWatched(counts.Total))}
+	for video, n := range counts.Of {
+		fragments = append(fragments, views.Push(views.ViewCountID(video), views.ViewCount(video, n)))
+	}
+	return templ.Join(fragments...), now, nil
+}

