@@ -1117,7 +1117,7 @@ func arrowOf(label string, at ...float64) pictureItem {
 		if p, q := way[0], way[1]; p.x == q.x {
 			c.text(p.x+14, (p.y+q.y)/2+6, 0, faceMono, 18, inkSoft, label)
 		} else {
-			c.text((p.x+q.x)/2, (p.y+q.y)/2-14, 0.5, faceMono, 18, inkSoft, label)
+			c.text((p.x+q.x)/2, (p.y+q.y)/2-28, 0.5, faceMono, 18, inkSoft, label)
 		}
 	}).on(layerLines)
 }

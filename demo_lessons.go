@@ -138,7 +138,7 @@ func watchAVideo() lesson {
 					partAt(470, 260, 220, 130, "Server", "42 views").appears(0.6),
 					arrowOf("", 690, 325, 800, 325, 800, 200, 930, 200),
 					arrowOf("", 690, 325, 930, 325),
-					textAt(866, 311, 0.5, faceMono, 18, inkSoft, "SSE"),
+					textAt(866, 297, 0.5, faceMono, 18, inkSoft, "SSE"),
 					arrowOf("", 690, 325, 800, 325, 800, 450, 930, 450),
 					cardOf("views").travels(0.15, 0.55, image.Pt(195, 325), image.Pt(580, 325)),
 					markAt(470, 260, 220, 130).appears(0.55).disappears(1.1),
@@ -151,10 +151,10 @@ func watchAVideo() lesson {
 		Motif: func(c *canvas) {
 			// One view going round: player, store, table, pages.
 			hops := []vec{{1000, 130}, {1140, 260}, {1000, 390}, {1140, 520}, {1000, 640}}
-			c.line(4, inkChalk, hops...)
+			c.line(6, inkChalk, hops...)
 			for i, p := range hops {
 				c.disc(p.x, p.y, 40, inkNavy)
-				c.ring(p.x, p.y, 38, 4, inkChalk)
+				c.ring(p.x, p.y, 38, 6, inkChalk)
 				if i == 0 {
 					c.fill(inkPaper, []vec{{p.x - 11, p.y - 17}, {p.x + 18, p.y}, {p.x - 11, p.y + 17}})
 				}
@@ -254,29 +254,29 @@ func streamsAndPositions() lesson {
 					partAt(80, 170, 220, 110, "Writer A", "expects 2"),
 					partAt(80, 390, 220, 110, "Writer B", "expects 2").disappears(1.85),
 					partAt(80, 390, 220, 110, "Writer B", "expects 3").appears(1.85),
-					groupAt(480, 230, 720, 190, "videoPublishing-7c1e…"),
-					slotAt(506, 290, 150, "0", "…"),
-					slotAt(678, 290, 150, "1", "…"),
-					slotAt(850, 290, 150, "2", "VideoNamed"),
-					arrowOf("", 300, 225, 400, 225, 400, 300, 480, 300),
-					arrowOf("", 300, 445, 400, 445, 400, 360, 480, 360),
-					cardOf("VideoNamed").travels(1.02, 1.3, image.Pt(300, 225), image.Pt(400, 225), image.Pt(400, 300), image.Pt(1096, 317)),
-					slotAt(1022, 290, 150, "3", "VideoNamed").appears(1.3),
-					markAt(1022, 290, 150, 54).appears(1.3),
-					cardOf("VideoNamed").travels(1.25, 1.5, image.Pt(300, 445), image.Pt(400, 445), image.Pt(400, 360), image.Pt(470, 360)).stays(1.55),
-					cardOf("VideoNamed").travels(1.55, 1.8, image.Pt(470, 360), image.Pt(400, 360), image.Pt(400, 445), image.Pt(190, 445)),
-					textAt(480, 480, 0, faceMono, 24, inkBlack, "Wrong expected version: 2").appears(1.5),
+					groupAt(480, 200, 720, 240, "videoPublishing-7c1e…"),
+					slotAt(506, 300, 150, "0", "…"),
+					slotAt(678, 300, 150, "1", "…"),
+					slotAt(850, 300, 150, "2", "VideoNamed"),
+					arrowOf("", 300, 225, 400, 225, 400, 260, 480, 260),
+					arrowOf("", 300, 445, 400, 445, 400, 410, 480, 410),
+					cardOf("VideoNamed").travels(1.02, 1.3, image.Pt(190, 225), image.Pt(400, 225), image.Pt(400, 260), image.Pt(1060, 260), image.Pt(1097, 327)),
+					slotAt(1022, 300, 150, "3", "VideoNamed").appears(1.3),
+					markAt(1022, 300, 150, 54).appears(1.3),
+					cardOf("VideoNamed").travels(1.22, 1.5, image.Pt(190, 445), image.Pt(400, 445), image.Pt(400, 410), image.Pt(410, 410)).stays(1.55),
+					cardOf("VideoNamed").travels(1.58, 1.82, image.Pt(410, 410), image.Pt(400, 410), image.Pt(400, 445), image.Pt(190, 445)),
+					textAt(480, 496, 0, faceMono, 24, inkBlack, "Wrong expected version: 2").appears(1.5),
 				},
 			},
 		},
 		Motif: func(c *canvas) {
 			for r := range 4 {
 				y := 150 + 125*float64(r)
-				c.rect(880, y+40, 400, 4, 0, inkChalk)
+				c.rect(880, y+40, 400, 6, 0, inkChalk)
 				for i := range []int{3, 2, 3, 1}[r] {
 					x := 880 + 140*float64(i)
 					c.rect(x, y, 110, 84, 6, inkNavy)
-					c.frame(x, y, 110, 84, 6, 4, inkChalk)
+					c.frame(x, y, 110, 84, 6, 6, inkChalk)
 					if r == 1 && i == 1 {
 						c.rect(x, y, 110, 84, 6, inkSignal)
 					}
@@ -327,10 +327,10 @@ func twoNumbers() []pictureItem {
 	return all
 }
 
-// countedTable is a row and a checkpoint inside the frame of a transaction.
-func countedTable(x, y float64) []pictureItem {
+// countedTable is a row and a checkpoint in one frame.
+func countedTable(x, y float64, label string) []pictureItem {
 	return []pictureItem{
-		groupAt(x, y, 380, 300, "one transaction"),
+		groupAt(x, y, 380, 306, label),
 		partAt(x+26, y+36, 328, 104, "", ""),
 		textAt(x+46, y+70, 0, faceMono, 19, inkSoft, "view_counts"),
 		textAt(x+46, y+117, 0, faceMono, 24, inkBlack, "7c1e…"),
@@ -349,7 +349,7 @@ func checkpointValue(x, y float64, value string, ink color.Color) pictureItem {
 }
 
 func countExactlyOnce() lesson {
-	const tx, ty = 820.0, 180.0
+	const tx, ty = 820.0, 190.0
 	return lesson{
 		Slug:        "projections-that-count-exactly-once",
 		Number:      3,
@@ -363,17 +363,17 @@ func countExactlyOnce() lesson {
 					{Text: "To show a page, nobody wants to count a million events. A projection keeps a table ready."},
 					{Text: "Its checkpoint is the position of the last event that the table contains."},
 				},
-				Picture: append(countedTable(tx, ty)[1:],
-					textAt(80, 222, 0, faceMono, 21, inkBlack, "viewing"),
-					slotAt(80, 250, 92, "1037", "+1"),
-					slotAt(192, 250, 92, "1038", "+1"),
-					slotAt(304, 250, 92, "1039", "+1"),
-					arrowOf("", 430, 277, 500, 277),
-					partAt(500, 220, 200, 114, "Projection", ""),
-					arrowOf("", 700, 277, 846, 277),
-					cardOf("+1").travels(0.25, 0.42, image.Pt(126, 277), image.Pt(600, 277)),
-					cardOf("+1").travels(0.45, 0.62, image.Pt(238, 277), image.Pt(600, 277)),
-					cardOf("+1").travels(0.65, 0.82, image.Pt(350, 277), image.Pt(600, 277)),
+				Picture: append(countedTable(tx, ty, "view data"),
+					textAt(80, 288, 0, faceMono, 21, inkBlack, "viewing"),
+					slotAt(80, 316, 92, "1037", "+1"),
+					slotAt(192, 316, 92, "1038", "+1"),
+					slotAt(304, 316, 92, "1039", "+1"),
+					arrowOf("", 430, 343, 500, 343),
+					partAt(500, 286, 200, 114, "Projection", ""),
+					arrowOf("", 700, 343, 820, 343),
+					cardOf("+1").travels(0.25, 0.42, image.Pt(126, 343), image.Pt(600, 343)),
+					cardOf("+1").travels(0.45, 0.62, image.Pt(238, 343), image.Pt(600, 343)),
+					cardOf("+1").travels(0.65, 0.82, image.Pt(350, 343), image.Pt(600, 343)),
 					countValue(tx, ty, "0", inkBlack).disappears(0.45),
 					countValue(tx, ty, "1", inkBlack).appears(0.45).disappears(0.65),
 					countValue(tx, ty, "2", inkBlack).appears(0.65).disappears(0.85),
@@ -383,7 +383,7 @@ func countExactlyOnce() lesson {
 					checkpointValue(tx, ty, "1038", inkBlack).appears(0.65).disappears(0.85),
 					checkpointValue(tx, ty, "1039", inkBlack).appears(0.85),
 					markAt(tx+26, ty+166, 328, 104).appears(1),
-					markAt(304, 250, 92, 54).appears(1.35),
+					markAt(304, 316, 92, 54).appears(1.35),
 				),
 			},
 			{
@@ -392,12 +392,12 @@ func countExactlyOnce() lesson {
 					{Text: "Count and checkpoint are written in one transaction. Say the program dies just before the commit."},
 					{Text: "The database takes both back. The next attempt reads the same event, and counts it once."},
 				},
-				Picture: append(countedTable(tx, ty),
-					storeAt(80, 265, 220, 130, "Message DB", ""),
-					arrowOf("", 300, 330, 450, 330),
-					partAt(450, 265, 220, 130, "Projection", ""),
-					arrowOf("", 670, 330, 820, 330),
-					cardOf("1040").travels(0.05, 0.3, image.Pt(190, 330), image.Pt(560, 330)),
+				Picture: append(countedTable(tx, ty, "one transaction"),
+					storeAt(80, 278, 220, 130, "Message DB", ""),
+					arrowOf("", 300, 343, 450, 343),
+					partAt(450, 278, 220, 130, "Projection", ""),
+					arrowOf("", 670, 343, 820, 343),
+					cardOf("1040").travels(0.05, 0.3, image.Pt(190, 343), image.Pt(560, 343)),
 					countValue(tx, ty, "3", inkBlack).disappears(0.4),
 					countValue(tx, ty, "4", inkSoft).appears(0.4).disappears(1.15),
 					countValue(tx, ty, "3", inkBlack).appears(1.15).disappears(1.8),
@@ -406,11 +406,11 @@ func countExactlyOnce() lesson {
 					checkpointValue(tx, ty, "1040", inkSoft).appears(0.4).disappears(1.15),
 					checkpointValue(tx, ty, "1039", inkBlack).appears(1.15).disappears(1.8),
 					checkpointValue(tx, ty, "1040", inkSignal).appears(1.8),
-					crossAt(450, 265, 220, 130).appears(0.75).disappears(1.4),
-					textAt(560, 436, 0.5, faceMono, 20, inkBlack, "stopped").appears(0.75).disappears(1.4),
-					textAt(1200, 530, 1, faceMonoBold, 24, inkBlack, "ROLLBACK").appears(1.1).disappears(1.7),
-					cardOf("1040").travels(1.45, 1.72, image.Pt(190, 330), image.Pt(560, 330)),
-					textAt(1200, 530, 1, faceMonoBold, 24, inkSignal, "COMMIT").appears(1.85),
+					crossAt(450, 278, 220, 130).appears(0.75).disappears(1.4),
+					textAt(560, 444, 0.5, faceMono, 20, inkBlack, "stopped").appears(0.75).disappears(1.4),
+					textAt(1200, 540, 1, faceMonoBold, 24, inkBlack, "ROLLBACK").appears(1.1).disappears(1.7),
+					cardOf("1040").travels(1.45, 1.72, image.Pt(190, 343), image.Pt(560, 343)),
+					textAt(1200, 540, 1, faceMonoBold, 24, inkSignal, "COMMIT").appears(1.85),
 				),
 			},
 			{
@@ -444,15 +444,15 @@ func countExactlyOnce() lesson {
 					{Text: "The events stay. So the table can be thrown away, and built again from position 0.", Say: "The events stay. So the table can be thrown away, and built again from position zero."},
 					{Text: "Reading all of them once more gives the same rows."},
 				},
-				Picture: append(countedTable(tx, ty)[1:],
-					textAt(80, 222, 0, faceMono, 21, inkBlack, "viewing"),
-					slotAt(80, 250, 100, "1037", "+1"),
-					slotAt(200, 250, 100, "1038", "+1"),
-					slotAt(320, 250, 100, "1039", "+1"),
-					slotAt(440, 250, 100, "1040", "+1"),
-					arrowOf("", 580, 277, 846, 277),
-					barAt(80, 352, 460, 5, inkHair),
-					barAt(80, 352, 460, 5, inkSignal).fills(1, 1.7),
+				Picture: append(countedTable(tx, ty, "view data"),
+					textAt(80, 288, 0, faceMono, 21, inkBlack, "viewing"),
+					slotAt(80, 316, 100, "1037", "+1"),
+					slotAt(200, 316, 100, "1038", "+1"),
+					slotAt(320, 316, 100, "1039", "+1"),
+					slotAt(440, 316, 100, "1040", "+1"),
+					arrowOf("", 580, 343, 820, 343),
+					barAt(80, 418, 460, 5, inkHair),
+					barAt(80, 418, 460, 5, inkSignal).fills(1, 1.7),
 					countValue(tx, ty, "4", inkBlack).disappears(0.5),
 					countValue(tx, ty, "0", inkBlack).appears(0.5).disappears(1.15),
 					countValue(tx, ty, "1", inkBlack).appears(1.15).disappears(1.35),
@@ -470,11 +470,11 @@ func countExactlyOnce() lesson {
 		},
 		Motif: func(c *canvas) {
 			// Two that move as one: rows and checkpoint under one bracket.
-			c.frame(890, 130, 310, 460, 16, 4, inkChalk)
+			c.frame(890, 130, 310, 460, 16, 6, inkChalk)
 			for i := range 4 {
-				c.rect(930, 180+50*float64(i), 230, 26, 4, inkChalk)
+				c.rect(930, 180+50*float64(i), 230, 26, 6, inkChalk)
 			}
-			c.rect(890, 400, 310, 4, 0, inkChalk)
+			c.rect(890, 400, 310, 6, 0, inkChalk)
 			c.rect(930, 450, 230, 90, 6, inkSignal)
 		},
 	}
@@ -576,9 +576,9 @@ func postedTwice() lesson {
 			// Many arrive, one is kept.
 			for i := range 5 {
 				y := 160 + 100*float64(i)
-				c.line(4, inkChalk, vec{860, y}, vec{1080, 360})
+				c.line(6, inkChalk, vec{860, y}, vec{1080, 360})
 				c.disc(860, y, 22, inkNavy)
-				c.ring(860, y, 20, 4, inkChalk)
+				c.ring(860, y, 20, 6, inkChalk)
 			}
 			c.rect(1050, 290, 160, 140, 8, inkSignal)
 		},
@@ -619,7 +619,7 @@ func aPageThatListens() lesson {
 					textAt(1020, 366, 0.5, faceText, 24, inkSoft, "views"),
 					arrowOf("GET /live", 840, 290, 340, 290),
 					arrowOf("", 340, 360, 840, 360).appears(0.5),
-					textAt(590, 392, 0.5, faceMono, 18, inkSoft, "text/event-stream").appears(0.5),
+					textAt(590, 402, 0.5, faceMono, 18, inkSoft, "text/event-stream").appears(0.5),
 					cardOf("GET").travels(0.1, 0.45, image.Pt(840, 290), image.Pt(340, 290)),
 					cardOf("42").travels(1.15, 1.6, image.Pt(210, 360), image.Pt(840, 360)),
 				},
@@ -627,7 +627,7 @@ func aPageThatListens() lesson {
 			{
 				Heading: "No gap at the start",
 				Beats: []beat{
-					{Text: "Between drawing the page and opening the line something may happen. So the page carries how far it has come."},
+					{Text: "Between drawing the page and opening the line something may happen. So the page knows how far it has come."},
 					{Text: "The server first signs it up, then sends what is newer than that, and then follows."},
 				},
 				Picture: []pictureItem{
@@ -669,7 +669,7 @@ func aPageThatListens() lesson {
 						c.line(4, inkBlack, vec{606, 309}, vec{574, 341})
 					}).appears(0.15).disappears(1.05),
 					arrowOf("", 840, 290, 340, 290).appears(1.1),
-					textAt(590, 262, 0.5, faceMono, 20, inkSoft, "Last-Event-ID: viewcounts=18").appears(1.1),
+					textAt(590, 258, 0.5, faceMono, 20, inkSoft, "Last-Event-ID: viewcounts=18").appears(1.1),
 					cardOf("18").travels(1.15, 1.45, image.Pt(840, 290), image.Pt(210, 290)),
 					arrowOf("", 340, 360, 840, 360).appears(1.5),
 					cardOf("57").travels(1.55, 1.85, image.Pt(210, 360), image.Pt(840, 360)),
@@ -687,8 +687,8 @@ func aPageThatListens() lesson {
 					pageAt(920, 370, 280, 160),
 					arrowOf("", 320, 300, 480, 300, 480, 230, 920, 230),
 					arrowOf("", 320, 350, 480, 350, 480, 450, 920, 450).disappears(1.25),
-					textAt(700, 214, 0.5, faceMono, 18, inkSoft, "quick"),
-					textAt(700, 434, 0.5, faceMono, 18, inkSoft, "slow").disappears(1.25),
+					textAt(700, 202, 0.5, faceMono, 18, inkSoft, "quick"),
+					textAt(700, 422, 0.5, faceMono, 18, inkSoft, "slow").disappears(1.25),
 					cardOf("58").travels(0.1, 0.3, image.Pt(320, 300), image.Pt(480, 300), image.Pt(480, 230), image.Pt(920, 230)),
 					cardOf("59").travels(0.3, 0.5, image.Pt(320, 300), image.Pt(480, 300), image.Pt(480, 230), image.Pt(920, 230)),
 					cardOf("60").travels(0.5, 0.7, image.Pt(320, 300), image.Pt(480, 300), image.Pt(480, 230), image.Pt(920, 230)),
@@ -703,13 +703,13 @@ func aPageThatListens() lesson {
 						c.line(2, inkSoft, vec{320, 350}, vec{480, 350}, vec{480, 450})
 						c.dashed(2, inkSoft, vec{480, 450}, vec{920, 450})
 					}).appears(1.25),
-					textAt(700, 434, 0.5, faceMono, 18, inkSoft, "cut").appears(1.25),
+					textAt(700, 422, 0.5, faceMono, 18, inkSoft, "cut").appears(1.25),
 				},
 			},
 		},
 		Motif: func(c *canvas) {
 			for i := range 4 {
-				c.arc(900, 360, 110+80*float64(i), 4, -math.Pi/3.2, math.Pi/3.2, inkChalk)
+				c.arc(900, 360, 110+80*float64(i), 6, -math.Pi/3.2, math.Pi/3.2, inkChalk)
 			}
 			c.disc(900, 360, 48, inkSignal)
 		},
