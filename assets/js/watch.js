@@ -11,6 +11,7 @@ function watch(form, video) {
   const status = () => form.querySelector('.viewing')
   const words = (name) => form.querySelector(`template[data-viewing="${name}"]`)
   let begun = !words('saving') // counted before this page was made
+  let earlier = 0 // seconds played before the video had to be loaded again
 
   const show = (html) =>
     htmx.swap({ text: html, target: status(), swap: 'outerMorph', sourceElement: form })
@@ -20,6 +21,9 @@ function watch(form, video) {
   video.addEventListener('ended', check)
   video.addEventListener('error', () => (video.parentElement.dataset.failed = ''))
   video.addEventListener('loadeddata', () => delete video.parentElement.dataset.failed)
+  document.addEventListener('live', (event) => {
+    if (event.detail === 'open' && video.error) loadAgain()
+  })
   form.addEventListener('submit', (event) => {
     event.preventDefault()
     record()
@@ -27,9 +31,18 @@ function watch(form, video) {
 
   function check() {
     const needed = Math.min(form.dataset.countsAfter, video.duration / 3 || Infinity)
-    const played = playedSeconds(video)
+    const played = earlier + playedSeconds(video)
     status().style.setProperty('--played', Math.min(played / needed, 1))
     if (played >= needed) record()
+  }
+
+  // The server went away while the video was being fetched, and is back.
+  function loadAgain() {
+    const { currentTime, paused } = video
+    earlier += playedSeconds(video)
+    video.load()
+    video.currentTime = currentTime
+    if (!paused) video.play().catch(() => {})
   }
 
   async function record() {
