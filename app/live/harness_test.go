@@ -112,7 +112,7 @@ type smallBuffers struct{ net.Listener }
 func (l smallBuffers) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
-		err = c.(*net.TCPConn).SetWriteBuffer(4096)
+		err = c.(*net.TCPConn).SetWriteBuffer(32 << 10)
 	}
 	return c, err
 }
@@ -155,6 +155,7 @@ type store struct {
 	position int64
 	failing  func(topic string) error // for renders; Since asks for ""
 	renders  map[string]int
+	asked    int // calls of Since that were answered
 }
 
 type row struct {
@@ -191,6 +192,18 @@ func (s *store) fail(how func(topic string) error) {
 	s.failing = how
 }
 
+func (s *store) setPad(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pad = strings.Repeat("x", n)
+}
+
+func (s *store) answered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
 func (s *store) rendered(topic string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,6 +236,7 @@ func (s *store) page(topics ...string) Page {
 				return nil, nil, err
 			}
 		}
+		s.asked++
 		var html strings.Builder
 		now := Positions{}
 		for topic := range s.rows {
@@ -443,7 +457,7 @@ func dial(t testing.TB, address string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+	if err := c.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, "GET /live HTTP/1.1\r\nHost: "+address+"\r\n\r\n"); err != nil {

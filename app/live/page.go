@@ -283,8 +283,11 @@ func (p *page) take() *sse.Event {
 		}
 	}
 	p.sent, p.dirty = claim, nil
-	if len(html) == 0 {
+	switch len(html) {
+	case 0:
 		return nil
+	case 1: // Shared with every page that shows it.
+		return &sse.Event{ID: []byte(claim.String()), Data: html[0]}
 	}
 	return &sse.Event{ID: []byte(claim.String()), Data: bytes.Join(html, []byte("\n"))}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -16,7 +15,7 @@ func TestASlowReaderGetsTheNewestOnly(t *testing.T) {
 	t.Parallel()
 	h, _ := newHub(t, nil)
 	s := newStore()
-	s.pad = strings.Repeat("x", 100_000)
+	s.setPad(100_000)
 	s.commit("views/a")
 	address, _ := serve(t, h.Feed(s.render), always(s.page("views/")), nil)
 	slow := dial(t, address)
@@ -34,7 +33,6 @@ func TestASlowReaderGetsTheNewestOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
 	r, frames, value := bufio.NewReader(response.Body), 0, int64(0)
 	for ; value != 100; frames++ {
 		f, err := readFrame(r)
@@ -52,7 +50,7 @@ func TestAStalledReaderIsCut(t *testing.T) {
 	t.Parallel()
 	h, log := newHub(t, func(l *limits) { l.write = 100 * time.Millisecond })
 	s := newStore()
-	s.pad = strings.Repeat("x", 1_000_000)
+	s.setPad(1_000_000)
 	s.commit("views/a")
 	address, _ := serve(t, h.Feed(s.render), always(s.page("views/")), nil)
 	stalled := dial(t, address)
@@ -104,15 +102,11 @@ func TestHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stalled.Body.Close()
-	s.mu.Lock()
-	s.pad = strings.Repeat("x", 8_000_000)
-	s.mu.Unlock()
+	s.setPad(5_000_000)
 	notify(h, s.commit("views/a"))
 	b.until(t, "views/a", 2)
 	eventually(t, "cut", func() bool { return h.Stats().Cut == 1 && h.Stats().Pages == 1 })
-	s.mu.Lock()
-	s.pad = ""
-	s.mu.Unlock()
+	s.setPad(0)
 	notify(h, s.commit("views/a"))
 	b.until(t, "views/a", 3)
 	h.Close()
@@ -170,7 +164,7 @@ func TestShutdownIsQuick(t *testing.T) {
 	t.Parallel()
 	h, _ := newHub(t, nil)
 	s := newStore()
-	s.pad = strings.Repeat("x", 1_000_000)
+	s.setPad(1_000_000)
 	address, server := serve(t, h.Feed(s.render), always(s.page("views/")), func(server *http.Server) {
 		server.RegisterOnShutdown(h.Close)
 	})
