@@ -687,7 +687,8 @@ var parsedFonts = sync.OnceValues(func() ([]*opentype.Font, error) {
 })
 
 // canvas is a film-sized picture with what it takes to draw antialiased
-// shapes and text on it. It starts transparent.
+// shapes and text on it. It starts transparent. Whatever draws on it is given
+// the picture itself: only for *image.RGBA do the libraries have their quick ways.
 type canvas struct {
 	*image.RGBA
 	touched image.Rectangle // where something was drawn
@@ -705,16 +706,16 @@ func newCanvas() *canvas {
 
 func (c *canvas) clear(ink color.Color) {
 	c.touched = c.Rect
-	draw.Draw(c, c.Rect, image.NewUniform(ink), image.Point{}, draw.Src)
+	draw.Draw(c.RGBA, c.Rect, image.NewUniform(ink), image.Point{}, draw.Src)
 }
 
 // sprite paints on an empty canvas and returns a copy of the part that was touched.
 func (c *canvas) sprite(paint func(*canvas)) *image.RGBA {
-	draw.Draw(c, c.touched, image.Transparent, image.Point{}, draw.Src)
+	draw.Draw(c.RGBA, c.touched, image.Transparent, image.Point{}, draw.Src)
 	c.touched = image.Rectangle{}
 	paint(c)
 	img := image.NewRGBA(c.touched)
-	draw.Draw(img, c.touched, c, c.touched.Min, draw.Src)
+	draw.Draw(img, c.touched, c.RGBA, c.touched.Min, draw.Src)
 	return img
 }
 
@@ -746,7 +747,7 @@ func (c *canvas) fill(ink color.Color, shapes ...[]vec) {
 		}
 		raster.ClosePath()
 	}
-	raster.Draw(c, box, image.NewUniform(ink), image.Point{})
+	raster.Draw(c.RGBA, box, image.NewUniform(ink), image.Point{})
 }
 
 func (c *canvas) rect(x, y, w, h, radius float64, ink color.Color) {
@@ -844,7 +845,7 @@ func (c *canvas) width(f typeface, size float64, text string) float64 {
 // centred on it, 1 ends there.
 func (c *canvas) text(x, y, anchor float64, f typeface, size float64, ink color.Color, text string) {
 	x -= anchor * c.width(f, size, text)
-	d := font.Drawer{Dst: c, Src: image.NewUniform(ink), Face: c.face(f, size), Dot: fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6(y * 64)}}
+	d := font.Drawer{Dst: c.RGBA, Src: image.NewUniform(ink), Face: c.face(f, size), Dot: fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6(y * 64)}}
 	// A pixel more on each side: glyphs are placed on fractions of pixels.
 	bounds, _ := d.BoundString(text)
 	box := image.Rect(bounds.Min.X.Floor()-1, bounds.Min.Y.Floor()-1, bounds.Max.X.Ceil()+1, bounds.Max.Y.Ceil()+1)
@@ -1167,7 +1168,7 @@ func drawPoster(l lesson, path string) (err error) {
 			err = fmt.Errorf("write the poster: %w", closed)
 		}
 	}()
-	if err := jpeg.Encode(f, c, &jpeg.Options{Quality: 72}); err != nil {
+	if err := jpeg.Encode(f, c.RGBA, &jpeg.Options{Quality: 72}); err != nil {
 		return fmt.Errorf("write the poster: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	_ "image/jpeg"
 	"os"
@@ -309,11 +310,15 @@ func TestSpoken(t *testing.T) {
 func TestRepaintedFramesEqualFreshOnes(t *testing.T) {
 	t.Parallel()
 	s := storyboard(shortLesson())[1]
-	s.marks, s.frames = []float64{0.5, 3}, 72
+	s.marks, s.frames = []float64{0.3, 2}, 48
 	const size = filmWidth * filmHeight * 3 / 2
 	n := 0
 	sketch := newCanvas()
 	frames := writerFunc(func(got []byte) (int, error) {
+		defer func() { n++ }()
+		if n%5 != 0 && n != s.frames-1 {
+			return len(got), nil
+		}
 		fresh := image.NewRGBA(sketch.Rect)
 		for i := range fresh.Pix {
 			fresh.Pix[i] = []uint8{inkPaper.R, inkPaper.G, inkPaper.B, inkPaper.A}[i%4]
@@ -325,9 +330,8 @@ func TestRepaintedFramesEqualFreshOnes(t *testing.T) {
 		want := make([]byte, size)
 		toYUV(fresh, fresh.Rect, want)
 		if !bytes.Equal(got, want) {
-			t.Fatalf("frame %d differs", n)
+			return 0, fmt.Errorf("frame %d differs", n)
 		}
-		n++
 		return len(got), nil
 	})
 	if err := shoot(t.Context(), []*shot{s}, frames); err != nil {

@@ -93,7 +93,7 @@ func watchAVideo() lesson {
 					arrowOf("", 840, 275, 960, 275),
 					textAt(112, 480, 0, faceMono, 24, inkBlack, "NOTIFY messages, 'viewing 1042'").appears(1),
 					textAt(112, 516, 0, faceText, 20, inkSoft, "category and global position, nothing else").appears(1.2),
-					cardOf("viewing 1042").travels(1.35, 1.8, image.Pt(640, 472), image.Pt(900, 420), image.Pt(1080, 275)),
+					cardOf("viewing 1042").travels(1.35, 1.8, image.Pt(690, 472), image.Pt(900, 430), image.Pt(1080, 275)),
 					partAt(960, 210, 240, 130, "Aggregator", "awake").appears(1.85),
 					markAt(960, 210, 240, 130).appears(1.85),
 				},
