@@ -210,6 +210,17 @@ func (s *Store) ReadCategory(ctx context.Context, category Category, q CategoryQ
 	return page, nil
 }
 
+// head returns the global position of a category's last message, 0 for none.
+func (s *Store) head(ctx context.Context, category Category) (head int64, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT coalesce((SELECT global_position FROM message_store.messages WHERE message_store.category(stream_name) = $1
+			ORDER BY message_store.category(stream_name) DESC, global_position DESC LIMIT 1), 0)`, string(category)).Scan(&head)
+	if err != nil {
+		return 0, fmt.Errorf("head of %s: %w", category, err)
+	}
+	return head, nil
+}
+
 func (s *Store) messages(ctx context.Context, source string, args ...any) ([]Raw, error) {
 	rows, err := s.pool.Query(ctx, `SELECT id, stream_name, type, position, global_position, time, data, metadata FROM message_store.`+source, args...)
 	if err != nil {

@@ -337,13 +337,16 @@ func (s *Subscriptions) Status() []Status {
 func (s *Subscriptions) Listening() ListenerStatus { return s.listener.Status() }
 
 // CaughtUp waits until every subscription has passed every message that is in
-// the store now.
+// the store now; while the database is away it waits for that too.
 func (s *Subscriptions) CaughtUp(ctx context.Context, store *Store) error {
-	var head int64
 	for _, sub := range s.all {
-		err := store.pool.QueryRow(ctx, `SELECT coalesce((`+headOf+`), 0)`, string(sub.category)).Scan(&head)
+		head, err := store.head(ctx, sub.category)
+		for err != nil && IsTransient(err) && ctx.Err() == nil {
+			pause(ctx, jitter(20*time.Millisecond))
+			head, err = store.head(ctx, sub.category)
+		}
 		if err != nil {
-			return fmt.Errorf("head of %s: %w", sub.category, err)
+			return err
 		}
 		if err := sub.reach(ctx, head); err != nil {
 			return err
@@ -384,11 +387,6 @@ func (s *Subscriptions) disconnected() {
 	}
 }
 
-// The order by both columns of messages_category keeps the planner from walking
-// the primary key backwards through all other categories.
-const headOf = `SELECT m.global_position FROM message_store.messages m WHERE message_store.category(m.stream_name) = $1
-	ORDER BY message_store.category(m.stream_name) DESC, m.global_position DESC LIMIT 1`
-
 // tick asks for heads and lags of all subscriptions and for the locks not held
 // yet, and wakes whoever has something to do.
 func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
@@ -400,6 +398,8 @@ func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 		status := sub.Status()
 		categories[i], positions[i] = string(status.Category), status.Position
 	}
+	// The order by both columns of messages_category keeps the planner from walking
+	// the primary key through all other categories.
 	rows, err := conn.Query(ctx, `
 		SELECT coalesce((SELECT m.global_position FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
 		         ORDER BY message_store.category(m.stream_name) DESC, m.global_position DESC LIMIT 1), 0),
