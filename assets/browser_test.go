@@ -14,7 +14,6 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
@@ -327,11 +326,21 @@ func TestLineDoesNotHammer(t *testing.T) {
 		w.WriteHeader(http.StatusOK)
 		return true
 	})
-	// With pauses of 0.4, 0.8 and 1.6 s, halved at best, five requests take 1.5 s and more.
-	do(t, ctx, chromedp.Navigate(s.url), chromedp.Evaluate(`new Promise((done) => setTimeout(done, 1200))`, nil,
-		func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	if _, asked, _ := s.numbers(); asked > 5 {
-		t.Errorf("the stream was asked for %d times in 1.2 s", asked)
+	asked := func(n int) func() bool {
+		return func() bool { _, asked, _ := s.numbers(); return asked >= n }
+	}
+	do(t, ctx, chromedp.Navigate(s.url))
+	if err := eventually(ctx, asked(1)); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := eventually(ctx, asked(5)); err != nil {
+		t.Fatal(err)
+	}
+	// Four pauses at full speed take 1.2 s at most. Here each is twice as long as the one
+	// before, so that even the shortest take 3 s.
+	if took := time.Since(begin); took < 2*time.Second {
+		t.Errorf("the stream was asked for five times in %s", took)
 	}
 }
 
