@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -95,8 +96,8 @@ func findFFmpeg() (path string, err error) {
 
 // makeFilm draws, narrates and encodes l and leaves dir/poster.jpg and then
 // dir/video.mp4, each complete from the moment it has its name. A folder that
-// holds both is taken as it is. The work runs at low priority; when ctx ends
-// it stops and leaves neither name behind, other than a finished poster.
+// holds both is taken as it is. The work runs at low priority; when it fails or
+// ctx ends there is no file under either name that is not finished.
 func makeFilm(ctx context.Context, ffmpeg string, l lesson, dir string) (film, error) {
 	video, poster := filepath.Join(dir, videoFile), filepath.Join(dir, posterFile)
 	if made, err := probeFilm(ctx, video); err == nil {
@@ -291,7 +292,7 @@ func (t *tail) String() string { return strings.Join(strings.Fields(string(t.kep
 // Narration
 
 // spoken turns what is written on the screen into what the voice can say: it
-// knows ASCII only, and reads videoViewed_x as one word.
+// knows ASCII only, and reads VideoViewed and view_counts as one word each.
 func spoken(text string) string {
 	text = strings.NewReplacer("’", "'", "‘", "'", "“", "", "”", "", "–", ",", "…", "", "`", "", "_", " ",
 		"Message DB", "message D B", "SSE", "S S E", "HTML", "H T M L", "POST", "post", "NOTIFY", "notify").Replace(text)
@@ -306,8 +307,10 @@ func spoken(text string) string {
 		}
 		last = r
 	}
-	return b.String()
+	return loneID.ReplaceAllString(b.String(), "I D")
 }
+
+var loneID = regexp.MustCompile(`\bid\b`)
 
 // narrate returns text as 16-bit little-endian mono samples at voiceRate.
 func narrate(ctx context.Context, ffmpeg, work, text string) ([]byte, error) {

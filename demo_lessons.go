@@ -54,7 +54,7 @@ func watchAVideo() lesson {
 			{
 				Heading: "The page sends a request",
 				Beats: []beat{
-					{Text: "After ten seconds, or a third of the video, the page sends one request."},
+					{Text: "After ten seconds, or a third of a short video, the page sends one request."},
 					{Text: "The application does not raise a counter. It writes down what happened: `VideoViewed`."},
 				},
 				Picture: []pictureItem{
@@ -214,7 +214,7 @@ func streamsAndPositions() lesson {
 					textAt(116, 448, 0, faceMono, 20, inkSoft, "time"), textAt(250, 448, 0, faceMono, 20, inkBlack, "2026-11-22 16:40:07"),
 					textAt(720, 226, 0, faceMedium, 26, inkSoft, "Event").appears(1),
 					textAt(720, 272, 0, faceMonoBold, 32, inkBlack, "VideoNamed").appears(1),
-					textAt(720, 308, 0, faceText, 22, inkSoft, "it is so, for ever").appears(1),
+					textAt(720, 308, 0, faceText, 22, inkSoft, "it is so, and stays so").appears(1),
 					barAt(720, 346, 480, 1, inkHair).appears(1),
 					textAt(720, 396, 0, faceMedium, 26, inkSoft, "Command").appears(1.45),
 					textAt(720, 442, 0, faceMonoBold, 32, inkBlack, "NameVideo").appears(1.45),
