@@ -186,8 +186,27 @@ func BenchmarkNotifyToFrame(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenPage measures what an open page takes: its connection in net/http, both ends of it, and the hub's part.
+// BenchmarkOpenPage measures what an open page takes: both ends of its connection, net/http's share and ours. Its floor
+// is a handler that does nothing but keep the request open.
 func BenchmarkOpenPage(b *testing.B) {
+	b.Run("floor", func(b *testing.B) {
+		benchmarkOpenPage(b, func() func(echo.Context) error {
+			return func(c echo.Context) error {
+				c.Response().Flush()
+				<-c.Request().Context().Done()
+				return nil
+			}
+		})
+	})
+	b.Run("hub", func(b *testing.B) {
+		benchmarkOpenPage(b, func() func(echo.Context) error {
+			feed := New(slog.New(slog.DiscardHandler)).Feed(newStore().render)
+			return func(c echo.Context) error { return feed.Serve(c, newStore().page("views/a")) }
+		})
+	})
+}
+
+func benchmarkOpenPage(b *testing.B, handler func() func(echo.Context) error) {
 	const pages = 1000
 	measure := func() (bytes uint64, goroutines int) {
 		runtime.GC()
@@ -198,12 +217,32 @@ func BenchmarkOpenPage(b *testing.B) {
 	}
 	for b.Loop() {
 		bytesBefore, goroutinesBefore := measure()
-		c := openCrowd(b, pages, nil)
-		bytes, goroutines := measure()
-		b.ReportMetric(float64(bytes-bytesBefore)/pages, "bytes/page")
-		b.ReportMetric(float64(goroutines-goroutinesBefore)/pages, "goroutines/page")
-		if err := c.stop(); err != nil {
+		e := echo.New()
+		e.GET("/live", handler())
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
 			b.Fatal(err)
 		}
+		server := &http.Server{Handler: e}
+		stopped := make(chan error, 1)
+		go func() { stopped <- server.Serve(l) }()
+		conns := make([]net.Conn, pages)
+		for i := range conns {
+			conns[i] = dial(b, l.Addr().String())
+		}
+		for _, conn := range conns { // The header has come: the page is open.
+			if _, err := conn.Read(make([]byte, 1)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		bytes, goroutines := measure()
+		b.ReportMetric((float64(bytes)-float64(bytesBefore))/pages, "bytes/page")
+		b.ReportMetric(float64(goroutines-goroutinesBefore)/pages, "goroutines/page")
+		for _, conn := range conns {
+			conn.Close()
+		}
+		server.Close()
+		<-stopped
+		eventually(b, "all goroutines gone", func() bool { return runtime.NumGoroutine() <= goroutinesBefore })
 	}
 }

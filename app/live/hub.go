@@ -31,9 +31,9 @@ type Hub struct {
 	log    *slog.Logger
 	limits limits
 	wire   *sse.Server
-	wake   chan struct{} // capacity 1: something is to be rendered
-	slots  chan struct{} // taken while a page's Since runs
-	gone   chan struct{} // closed when the hub is closed and its last page has left
+	wake   chan struct{}  // capacity 1: something is to be rendered
+	slots  chan struct{}  // taken while a page's Since runs
+	open   sync.WaitGroup // of pages; none is added once closed is set
 
 	mu       sync.Mutex // before a page's
 	closed   bool
@@ -84,7 +84,6 @@ func New(log *slog.Logger) *Hub {
 		},
 		wire:     sse.New(),
 		wake:     make(chan struct{}, 1),
-		gone:     make(chan struct{}),
 		pages:    map[*page]struct{}{},
 		notified: Positions{},
 	}
@@ -125,8 +124,13 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	}
 	h.Close()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		h.open.Wait()
+	}()
 	select {
-	case <-h.gone:
+	case <-gone:
 		return nil
 	case <-time.After(h.limits.leave):
 		return fmt.Errorf("stop the live hub: %d pages are still open after %s", h.Stats().Pages, h.limits.leave)
@@ -141,19 +145,6 @@ func (h *Hub) Close() {
 	h.closed = true
 	for p := range h.pages {
 		p.cancel()
-	}
-	h.checkGone()
-}
-
-// checkGone is called, with h.mu held, whenever the hub is closed or a page leaves.
-func (h *Hub) checkGone() {
-	if !h.closed || len(h.pages) > 0 {
-		return
-	}
-	select {
-	case <-h.gone:
-	default:
-		close(h.gone)
 	}
 }
 
