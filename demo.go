@@ -33,28 +33,21 @@ func (d *demo) notice() string {
 	return told
 }
 
-// runIfNew makes the lessons where no video was ever published, and finishes what
-// an earlier run has begun. Whatever goes wrong, the site runs without them.
-func (d *demo) runIfNew(ctx context.Context) {
-	wanted, err := d.wanted(ctx)
-	if err == nil && wanted {
-		err = d.run(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
-		d.log.Warn("no demo lessons", "error", err)
-	}
-}
-
+// wanted reports whether no video was ever published here, or only some of the
+// demo lessons: an earlier run that was cut off.
 func (d *demo) wanted(ctx context.Context) (bool, error) {
 	first, err := d.store.ReadCategory(ctx, publishingmsg.Category, messagestore.CategoryQuery{Limit: 1})
 	if err != nil {
 		return false, err
 	}
 	if len(first) == 0 {
+		d.told.Store(beingMade)
 		return true, nil
 	}
 	return slices.ContainsFunc(demoLessons(), func(l lesson) bool { return first[0].Stream.ID() == demoID(l) }), nil
 }
+
+const beingMade = "The first lessons are being made on this machine right now. Each appears here as soon as it is ready."
 
 // run makes and publishes what is missing, the last lesson first: the newest stand
 // at the top of the list.
@@ -64,7 +57,7 @@ func (d *demo) run(ctx context.Context) error {
 		d.told.Store("The demo lessons could not be made: " + err.Error())
 		return err
 	}
-	d.told.Store("The first lessons are being made on this machine right now. Each appears here as soon as it is ready.")
+	d.told.Store(beingMade)
 	for _, l := range slices.Backward(demoLessons()) {
 		if err := d.publish(ctx, ffmpeg, l); err != nil {
 			d.told.Store("The demo lessons could not be made; the log says why.")

@@ -68,8 +68,12 @@ type program struct {
 // component and aggregator are followed by their subscriptions, application is
 // visited at its routes.
 type (
-	component   interface{ Subscriptions() []*messagestore.Subscription }
-	aggregator  interface{ Subscriptions() []*messagestore.Subscription }
+	component interface {
+		Subscriptions() []*messagestore.Subscription
+	}
+	aggregator interface {
+		Subscriptions() []*messagestore.Subscription
+	}
 	application interface{ Routes(*echo.Echo) }
 )
 
@@ -190,6 +194,12 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // broken connections of others
 	}
 	server.RegisterOnShutdown(p.hub.Close)
+	demoWanted := false
+	if p.private != nil && p.config.Demo {
+		if demoWanted, err = p.demo.wanted(ctx); err != nil {
+			return err
+		}
+	}
 	p.announce(out, listener.Addr())
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -197,8 +207,10 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.viewsListener.Run(ctx) })
 	group.Go(func() error { return p.hub.Run(ctx) })
 	group.Go(func() error {
-		if p.private != nil && p.config.Demo {
-			p.demo.runIfNew(ctx)
+		if demoWanted { // whatever goes wrong, the site runs without them
+			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {
+				p.log.Warn("no demo lessons", "error", err)
+			}
 		}
 		return nil
 	})

@@ -65,7 +65,7 @@ func apply(ctx context.Context, tx pgx.Tx, b messagestore.Batch) (topics []strin
 		ON CONFLICT (video_id) DO UPDATE SET views = c.views + excluded.views, version = excluded.version`, videos, added, b.Version)
 	batch.Queue(`
 		INSERT INTO view_total AS t (videos_watched, version) VALUES ($1, $2)
-		ON CONFLICT (only) DO UPDATE SET videos_watched = t.videos_watched + excluded.videos_watched, version = excluded.version`, total, b.Version)
+		ON CONFLICT (singleton) DO UPDATE SET videos_watched = t.videos_watched + excluded.videos_watched, version = excluded.version`, total, b.Version)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, fmt.Errorf("add %d views: %w", total, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"videotutorials/messagestore"
 	"videotutorials/views"
 )
 
@@ -31,8 +32,12 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		status := http.StatusInternalServerError
 		var known *echo.HTTPError
-		if errors.As(err, &known) {
+		switch {
+		case errors.As(err, &known):
 			status = known.Code
+		case messagestore.IsTransient(err): // a database that is away comes back
+			status = http.StatusServiceUnavailable
+			c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 		}
 		if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
 			return // whoever asked has gone
