@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
-	"time"
 
 	"github.com/amacneil/dbmate/v2/pkg/dbmate"
 	dbmatepostgres "github.com/amacneil/dbmate/v2/pkg/driver/postgres"
@@ -96,11 +95,11 @@ func (s migrationSet) apply(ctx context.Context, databaseURL string, log *slog.L
 	if err != nil {
 		return err
 	}
+	// Asked first, because dbmate creates its table again each time, which a restricted user may not.
 	pending, err := s.pending(mate)
 	if err != nil || len(pending) == 0 {
 		return err
 	}
-	// Asked first, because dbmate creates its table again each time, which a restricted user may not.
 	migrateErr := mate.Migrate()
 	left, err := s.pending(mate)
 	if err != nil {
@@ -114,6 +113,8 @@ func (s migrationSet) apply(ctx context.Context, databaseURL string, log *slog.L
 	switch {
 	case migrateErr == nil:
 		return nil
+	case len(left) == 0:
+		return fmt.Errorf("migrate the %s: %w", s.name, migrateErr)
 	case sqlState(migrateErr) == insufficientPrivilege:
 		return fmt.Errorf("apply %s to the %s: this user may not change the schema; run the migrate command once as its owner (%w)", left[0], s.name, migrateErr)
 	default:
@@ -173,9 +174,7 @@ func (d pgxDriver) Open() (*sql.DB, error) {
 		return nil, err
 	}
 	config.RuntimeParams["application_name"] = applicationName + " migrate"
-	database := stdlib.OpenDB(*config)
-	database.SetConnMaxIdleTime(time.Second)
-	return database, nil
+	return stdlib.OpenDB(*config), nil
 }
 
 // QueryError adds the place in the migration that Postgres complains about.

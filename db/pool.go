@@ -1,5 +1,3 @@
-// Package db is where data rests: the private Postgres that the program starts when it was given no database, the
-// installation of Message DB, the migrations, and the connection pools.
 package db
 
 import (
@@ -41,7 +39,7 @@ func ListenConfig(databaseURL string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// CheckURL returns an error in plain words unless the programme can use databaseURL as the address of a database. It
+// CheckURL returns an error in plain words unless the program can use databaseURL as the address of a database. It
 // does not connect, and the error holds no password.
 func CheckURL(databaseURL string) error {
 	_, err := connConfig(databaseURL)

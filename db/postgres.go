@@ -1,3 +1,5 @@
+// Package db is where data rests: the private Postgres that the program starts when it was given no database, the
+// installation of Message DB, the migrations, and the connection pools.
 package db
 
 import (
@@ -70,10 +72,15 @@ type server struct {
 // user namespace.
 func StartPostgres(ctx context.Context, dataDir string, log *slog.Logger, settings ...string) (*Postgres, error) {
 	p := &Postgres{log: log, settings: settings, ended: make(chan struct{})}
-	if err := p.start(ctx, dataDir); err != nil {
+	err := p.start(ctx, dataDir)
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, os.ErrPermission) && os.Geteuid() != 0:
+		return nil, fmt.Errorf("start the private Postgres: this user cannot use DATA_DIR %s: set it to a folder of this user, or run the program as the user that made this one: %w", dataDir, err)
+	default:
 		return nil, fmt.Errorf("start the private Postgres in %s: %w", dataDir, err)
 	}
-	return p, nil
 }
 
 func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
@@ -102,6 +109,10 @@ func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
 		return err
 	}
 	if p.Binaries, err = findBinaries(ctx, p.cluster); err != nil {
+		return err
+	}
+	// Before its folder changes hands.
+	if err := p.clearFormer(ctx); err != nil {
 		return err
 	}
 	if err := p.chooseAccount(ctx); err != nil {
@@ -238,6 +249,9 @@ func (p *Postgres) boot(ctx context.Context) (*server, error) {
 	begin := time.Now()
 	for {
 		if err := p.clearFormer(ctx); err != nil {
+			return nil, err
+		}
+		if err := p.clearSocket(); err != nil {
 			return nil, err
 		}
 		p.output.trim()
@@ -380,7 +394,7 @@ func (p *Postgres) clearFormer(ctx context.Context) error {
 	pidFile := filepath.Join(p.cluster, "postmaster.pid")
 	text, err := os.ReadFile(pidFile)
 	if errors.Is(err, os.ErrNotExist) {
-		return p.clearSocket()
+		return nil
 	} else if err != nil {
 		return err
 	}
@@ -393,7 +407,7 @@ func (p *Postgres) clearFormer(ctx context.Context) error {
 	if err := os.Remove(pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return p.clearSocket()
+	return nil
 }
 
 // stopFormer stops process pid if it is a server of this folder, and waits until it has gone.
@@ -446,7 +460,7 @@ func (p *Postgres) chooseAccount(ctx context.Context) error {
 		return chownTree(p.dir, a)
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("DATA_DIR %s cannot be used by this user: use a folder of its own, or run the program as the user that made it: %w", p.dataDir, errors.Join(refused...))
+		return errors.Join(refused...)
 	}
 	return fmt.Errorf("Postgres does not run as root, and no other account can use DATA_DIR %s with the programs in %s: set DATA_DIR to a folder that every user may enter, such as /var/lib/video-tutorials, or run the program as an ordinary user: %w",
 		p.dataDir, p.Binaries.Dir, errors.Join(refused...))
@@ -641,7 +655,8 @@ func lockFolder(dataDir string) (*os.File, error) {
 		return nil, fmt.Errorf("the folder is in use by %s: stop that one first, or set DATA_DIR to another folder", strings.TrimSpace(string(holder)))
 	}
 	says := fmt.Sprintf("%s (process %d) since %s\n", filepath.Base(os.Args[0]), os.Getpid(), time.Now().Format("2006-01-02 15:04:05 MST"))
-	if err := file.Truncate(0); err == nil {
+	err = file.Truncate(0)
+	if err == nil {
 		_, err = file.WriteAt([]byte(says), 0)
 	}
 	if err != nil {

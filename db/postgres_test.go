@@ -397,7 +397,7 @@ func TestProgramAndPostgresKilledWithABusyBackend(t *testing.T) {
 			busy := make(chan struct{})
 			go func() {
 				defer close(busy)
-				conn.Exec(ctx, `DO $$ DECLARE until timestamptz := clock_timestamp() + interval '2 seconds';
+				conn.Exec(ctx, `DO $$ DECLARE until timestamptz := clock_timestamp() + interval '4 seconds';
 					BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$`)
 			}()
 			await(t, "the backend is at work", func() bool {
@@ -636,7 +636,7 @@ func TestFolderOfSomeoneElse(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account(t, "nobody")}
 		cmd.Path = copyOfTestBinary(t)
 	})
-	if !strings.HasPrefix(r.said, "error ") || !strings.Contains(r.said, dataDir) {
+	if !strings.HasPrefix(r.said, "error ") || !strings.Contains(r.said, "DATA_DIR "+dataDir) {
 		t.Errorf("it says: %s", r.said)
 	}
 }
@@ -781,16 +781,21 @@ func account(t *testing.T, name string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// copyOfTestBinary is one that other users can run: go test puts its own where only we can go.
+// copyOfTestBinary is one that other users can run: go test puts its own where only we can go. Another process copies
+// it, because a file that is open for writing here, or in a child that is just being started, cannot be run.
 func copyOfTestBinary(t *testing.T) string {
 	t.Helper()
-	data, err := os.ReadFile(os.Args[0])
+	folder, err := os.MkdirTemp("", "vt-db-") // memory folders are often not for programs
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(newFolder(t), "program")
-	if err := os.WriteFile(path, data, 0o755); err != nil {
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
 		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "program")
+	if out, err := exec.Command("cp", os.Args[0], path).CombinedOutput(); err != nil {
+		t.Fatalf("copy the test binary: %v %s", err, out)
 	}
 	return path
 }

@@ -73,6 +73,21 @@ func Main(m *testing.M) {
 // gone when the test ends.
 func New(t testing.TB) *DB {
 	t.Helper()
+	useShared(t)
+	n := shared.serial.Add(1)
+	return openDB(t, copyDatabase(t, "template_views", "views", n), copyDatabase(t, "template_message_store", "message_store", n))
+}
+
+// NewEmpty gives a test its own pair of databases with nothing in them.
+func NewEmpty(t testing.TB) *DB {
+	t.Helper()
+	useShared(t)
+	n := shared.serial.Add(1)
+	return openDB(t, copyDatabase(t, "template1", "views", n), copyDatabase(t, "template1", "message_store", n))
+}
+
+func useShared(t testing.TB) {
+	t.Helper()
 	if !shared.ready {
 		t.Fatal("call dbtest.Main from TestMain")
 	}
@@ -80,8 +95,6 @@ func New(t testing.TB) *DB {
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	n := shared.serial.Add(1)
-	return openDB(t, copyDatabase(t, "views", n), copyDatabase(t, "message_store", n))
 }
 
 // startShared starts the server of this test binary and makes the databases that New copies.
@@ -107,7 +120,7 @@ func startShared() (err error) {
 			return fmt.Errorf("prepare the template of %s: %w", name, err)
 		}
 	}
-	shared.copyCommand = `CREATE DATABASE %s TEMPLATE template_%s`
+	shared.copyCommand = `CREATE DATABASE %s TEMPLATE %s`
 	if shared.server.Binaries.Major >= 15 {
 		shared.copyCommand += ` STRATEGY file_copy`
 	}
@@ -115,11 +128,11 @@ func startShared() (err error) {
 }
 
 // copyDatabase makes a database from a template and returns its URL.
-func copyDatabase(t testing.TB, template string, n int64) string {
+func copyDatabase(t testing.TB, template, prefix string, n int64) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	name := fmt.Sprintf("%s_%d", template, n)
+	name := fmt.Sprintf("%s_%d", prefix, n)
 	if _, err := shared.admin.Exec(ctx, fmt.Sprintf(shared.copyCommand, name, template)); err != nil {
 		t.Fatalf("make database %s: %v", name, err)
 	}
@@ -206,7 +219,19 @@ func (s *Server) Start() {
 // Kill kills the server's process with SIGKILL. The server comes back by itself, after a recovery.
 func (s *Server) Kill() {
 	s.t.Helper()
-	if err := syscall.Kill(s.postgres.Pid(), syscall.SIGKILL); err != nil {
+	// It has no process right after the last Kill, and process 0 would be this test.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	pid := s.postgres.Pid()
+	for ; pid == 0; pid = s.postgres.Pid() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			s.t.Fatal("there is no server to kill")
+		}
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -232,7 +257,7 @@ func startInNewFolder(ctx context.Context) (folder string, server *db.Postgres, 
 
 // start starts a server that is fast because it need not survive a power cut. What it wrote survives its own death.
 func start(ctx context.Context, folder string) (*db.Postgres, error) {
-	return db.StartPostgres(ctx, folder, quiet(), "fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=300")
+	return db.StartPostgres(ctx, folder, quiet(), "fsync=off", "full_page_writes=off", "max_connections=300")
 }
 
 func stop(server *db.Postgres, folder string) error {

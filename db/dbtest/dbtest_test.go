@@ -2,8 +2,8 @@ package dbtest_test
 
 import (
 	"context"
-	"strconv"
 	"testing"
+	"time"
 
 	"videotutorials/db/dbtest"
 )
@@ -34,8 +34,44 @@ func TestNewGivesMigratedDatabasesOfTheirOwn(t *testing.T) {
 	}
 }
 
+func TestServerStopsStartsAndIsKilled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s := dbtest.NewServer(t)
+	if _, err := s.Views.Exec(ctx, `INSERT INTO view_total (videos_watched, version) VALUES (7, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if err := s.Views.Ping(ctx); err == nil {
+		t.Error("a stopped server answers")
+	}
+	s.Start()
+	s.Kill()
+	s.Kill()
+
+	var watched int64
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := s.Views.QueryRow(ctx, `SELECT videos_watched FROM view_total`).Scan(&watched)
+		if err == nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal(err)
+		}
+	}
+	if watched != 7 {
+		t.Errorf("%d after the server was killed, want 7", watched)
+	}
+}
+
 func BenchmarkNew(b *testing.B) {
-	for i := range b.N {
-		b.Run(strconv.Itoa(i), func(b *testing.B) { dbtest.New(b) })
+	dbtest.New(b) // starts the server
+	for b.Loop() {
+		dbtest.New(b)
 	}
 }

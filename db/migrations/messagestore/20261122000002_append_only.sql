@@ -23,5 +23,6 @@ CREATE OR REPLACE TRIGGER refuse_change
 GRANT SELECT ON message_store.applied_migrations TO message_store;
 
 -- migrate:down
+REVOKE SELECT ON message_store.applied_migrations FROM message_store;
 DROP TRIGGER IF EXISTS refuse_change ON message_store.messages;
 DROP FUNCTION IF EXISTS message_store.refuse_change();

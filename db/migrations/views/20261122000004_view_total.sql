@@ -3,7 +3,7 @@
 
 -- migrate:up
 CREATE TABLE view_total (
-  "only" boolean PRIMARY KEY DEFAULT true CHECK ("only"),
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   videos_watched bigint NOT NULL,
   version bigint NOT NULL
 ) WITH (fillfactor = 10);
