@@ -29,7 +29,7 @@ func one(n int64, singular, plural string) string {
 
 // length writes a duration as a player shows it: 0:07, 12:30, 1:02:03.
 func length(d time.Duration) string {
-	s := int64(d.Round(time.Second) / time.Second)
+	s := int64(d / time.Second) // rounded down, as players do
 	if s >= 3600 {
 		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 	}
@@ -38,7 +38,7 @@ func length(d time.Duration) string {
 
 // isoLength writes a duration for the datetime attribute of <time>.
 func isoLength(d time.Duration) string {
-	return fmt.Sprintf("PT%dS", int64(d.Round(time.Second)/time.Second))
+	return fmt.Sprintf("PT%dS", int64(d/time.Second))
 }
 
 // seconds writes a duration as a decimal number of seconds, for scripts.

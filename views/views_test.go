@@ -199,11 +199,11 @@ func TestLength(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		400 * time.Millisecond:                  "0:00",
 		7 * time.Second:                         "0:07",
-		59*time.Second + 600*time.Millisecond:   "1:00",
+		59*time.Second + 600*time.Millisecond:   "0:59",
 		12*time.Minute + 30*time.Second:         "12:30",
 		time.Hour + 2*time.Minute + time.Second: "1:02:01",
 		26 * time.Hour:                          "26:00:00",
-		59*time.Minute + 59500*time.Millisecond: "1:00:00",
+		59*time.Minute + 59900*time.Millisecond: "59:59",
 	} {
 		if got := length(d); got != want {
 			t.Errorf("length(%s) = %s, want %s", d, got, want)
