@@ -83,7 +83,7 @@ func NewEmpty(t testing.TB) *DB {
 	t.Helper()
 	useShared(t)
 	n := shared.serial.Add(1)
-	return openDB(t, copyDatabase(t, "template1", "views", n), copyDatabase(t, "template1", "message_store", n))
+	return openDB(t, copyDatabase(t, "template0", "views", n), copyDatabase(t, "template0", "message_store", n))
 }
 
 func useShared(t testing.TB) {

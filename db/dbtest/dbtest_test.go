@@ -34,6 +34,18 @@ func TestNewGivesMigratedDatabasesOfTheirOwn(t *testing.T) {
 	}
 }
 
+func TestNewEmptyHasNothingInIt(t *testing.T) {
+	t.Parallel()
+	d := dbtest.NewEmpty(t)
+	var tables int64
+	if err := d.Views.QueryRow(context.Background(), `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`).Scan(&tables); err != nil {
+		t.Fatal(err)
+	}
+	if tables != 0 {
+		t.Errorf("%d tables in an empty database", tables)
+	}
+}
+
 func TestServerStopsStartsAndIsKilled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
