@@ -75,6 +75,9 @@ func IsTransient(err error) bool {
 	if !errors.As(err, &pg) {
 		return false
 	}
-	return pg.Code == "40001" || pg.Code == "40P01" || // serialization failure, deadlock
-		strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") // connection, resources, shutdown
+	switch pg.Code {
+	case "40001", "40P01", "55P03", "57014", "25P03": // serialization failure, deadlock, time limits
+		return true
+	}
+	return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") // connection, resources, shutdown
 }

@@ -356,7 +356,7 @@ func (s *Subscriptions) CaughtUp(ctx context.Context, store *Store) error {
 }
 
 func (s *Subscriptions) notified(payload string) {
-	category, _, _ := strings.Cut(payload, " ")
+	category := payload[:max(strings.LastIndexByte(payload, ' '), 0)]
 	for _, sub := range s.all {
 		if string(sub.category) == category {
 			sub.nudge()

@@ -3,7 +3,6 @@ package home
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -25,6 +24,7 @@ type App struct {
 	counts viewcounts.Queries
 	notice func() string
 	feed   *live.Feed
+	first  *live.Cache[web.Rendered] // the first page, which is the same for everybody
 }
 
 // New returns the application. notice returns a sentence for an empty list, such
@@ -32,12 +32,13 @@ type App struct {
 func New(videos catalogue.Queries, counts viewcounts.Queries, hub *live.Hub, notice func() string) *App {
 	a := &App{videos: videos, counts: counts, notice: notice}
 	a.feed = hub.Feed(a.render)
+	a.first = live.NewCache[web.Rendered](hub, catalogue.Name, viewcounts.Name)
 	return a
 }
 
 // Routes adds the application's routes.
 func (a *App) Routes(e *echo.Echo) {
-	web.Get(e, "/", a.show, web.Gzip)
+	web.Get(e, "/", a.show)
 	e.GET("/live", a.live)
 }
 
@@ -46,14 +47,27 @@ func (a *App) show(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	h, at, err := a.read(c.Request().Context(), before)
+	page := func(ctx context.Context) (rendered web.Rendered, keep bool, err error) {
+		h, at, err := a.read(ctx, before)
+		if err != nil {
+			return rendered, false, err
+		}
+		p := web.Page(c, "")
+		p.Description = "Short video lessons, with view counts that follow what happens."
+		p.Live = "/live?" + url.Values{"at": {at.String()}, "before": {strconv.FormatInt(before, 10)}}.Encode()
+		rendered, err = web.Prerender(ctx, views.HomePage(p, h))
+		return rendered, h.Notice == "", err // a notice changes without an event
+	}
+	var rendered web.Rendered
+	if before == 0 {
+		rendered, err = a.first.Get(c.Request().Context(), page)
+	} else {
+		rendered, _, err = page(c.Request().Context())
+	}
 	if err != nil {
 		return err
 	}
-	p := web.Page(c, "")
-	p.Description = "Short video lessons, with view counts that follow what happens."
-	p.Live = "/live?" + url.Values{"at": {at.String()}, "before": {strconv.FormatInt(before, 10)}}.Encode()
-	return web.Render(c, http.StatusOK, views.HomePage(p, h))
+	return rendered.Send(c)
 }
 
 // read returns a page of the list and the versions of the view data it shows.

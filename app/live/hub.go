@@ -39,8 +39,11 @@ type Hub struct {
 	closed   bool
 	feeds    []*Feed
 	pages    map[*page]struct{}
-	notified Positions // of the newest notification of each projection
-	rendered uint64    // renders that went well, ever
+	notified Positions         // of the newest notification of each projection
+	rendered uint64            // renders that went well, ever
+	hearing  bool              // the LISTEN connection stands
+	listens  uint64            // times that it was made
+	heard    map[string]uint64 // notifications of each projection
 
 	streams, frames, cut, notifications atomic.Uint64
 	sinceFails                          atomic.Bool
@@ -86,6 +89,7 @@ func New(log *slog.Logger) *Hub {
 		wake:     make(chan struct{}, 1),
 		pages:    map[*page]struct{}{},
 		notified: Positions{},
+		heard:    map[string]uint64{},
 	}
 	h.slots = make(chan struct{}, h.limits.sinces)
 	h.wire.AutoReplay, h.wire.AutoStream, h.wire.SplitData, h.wire.BufferSize = false, false, true, 1
@@ -167,6 +171,7 @@ func (h *Hub) Notify(payload string) {
 		h.fallBehind()
 	}
 	h.notified[name] = position
+	h.heard[name]++
 	for _, f := range h.feeds {
 		if f.shows(topic) {
 			// A topic that waits for its next try keeps waiting.
@@ -183,7 +188,16 @@ func (h *Hub) Notify(payload string) {
 func (h *Hub) Resync() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.hearing = true
+	h.listens++
 	h.fallBehind()
+}
+
+// Deaf says that the LISTEN connection is lost. Pages stay open; a Cache keeps nothing until Resync.
+func (h *Hub) Deaf() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hearing = false
 }
 
 // fallBehind makes every page ask Since, which covers all that was notified so far.

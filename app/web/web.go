@@ -3,10 +3,16 @@
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -59,6 +65,38 @@ func Render(c echo.Context, status int, component templ.Component) error {
 	header.Set(echo.HeaderCacheControl, "no-cache")
 	c.Response().WriteHeader(status)
 	return component.Render(c.Request().Context(), c.Response())
+}
+
+// Rendered is a page that is sent more than once as it is.
+type Rendered struct{ plain, gzipped []byte }
+
+// Prerender renders a page to be sent more than once.
+func Prerender(ctx context.Context, component templ.Component) (Rendered, error) {
+	var plain, gzipped bytes.Buffer
+	if err := component.Render(ctx, &plain); err != nil {
+		return Rendered{}, fmt.Errorf("render: %w", err)
+	}
+	w := gzip.NewWriter(&gzipped)
+	if _, err := w.Write(plain.Bytes()); err != nil {
+		return Rendered{}, fmt.Errorf("compress: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return Rendered{}, fmt.Errorf("compress: %w", err)
+	}
+	return Rendered{plain.Bytes(), gzipped.Bytes()}, nil
+}
+
+// Send answers with a rendered page.
+func (r Rendered) Send(c echo.Context) error {
+	header, body := c.Response().Header(), r.plain
+	header.Set(echo.HeaderCacheControl, "no-cache")
+	header.Set(echo.HeaderVary, echo.HeaderAcceptEncoding)
+	if strings.Contains(c.Request().Header.Get(echo.HeaderAcceptEncoding), "gzip") {
+		header.Set(echo.HeaderContentEncoding, "gzip")
+		body = r.gzipped
+	}
+	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	return c.HTMLBlob(http.StatusOK, body)
 }
 
 // Page returns what every page needs, for the page with a title.
