@@ -22,7 +22,7 @@ type ProjectionConfig struct {
 	// on the channel "views" as "<topic> <version>" when the transaction commits.
 	// It should fold the batch and write the net changes.
 	Apply func(ctx context.Context, tx pgx.Tx, b Batch) (topics []string, err error)
-	// Limit is the greatest number of messages in a batch; 0 is 1,000.
+	// Limit is the greatest number of messages in a batch; 0 is 5,000.
 	Limit int
 }
 
@@ -47,7 +47,7 @@ type Batch struct {
 //	            parked jsonb NOT NULL DEFAULT '{}', updated_at timestamptz NOT NULL DEFAULT now())
 func NewProjection(store *Store, views *pgxpool.Pool, c ProjectionConfig) *Subscription {
 	if c.Limit == 0 {
-		c.Limit = pageSize
+		c.Limit = 5 * pageSize
 	}
 	return newSubscription(c.Name, c.Category, &projection{store: store, views: views, config: c})
 }
@@ -63,6 +63,14 @@ type projection struct {
 	careful  bool
 	failing  int64 // global position of the message that failed last
 	attempts int   // at that message
+	// ahead holds the batch after a full one: it is read while that one is applied.
+	ahead chan readAhead
+}
+
+type readAhead struct {
+	from  int64
+	batch []Raw
+	err   error
 }
 
 func (p *projection) lock() string                              { return "" }
@@ -105,7 +113,7 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 	if err := p.retryReleased(ctx, tx, &at); err != nil {
 		return false, err
 	}
-	batch, err := p.store.ReadCategory(ctx, p.config.Category, CategoryQuery{From: at.position + 1, Limit: p.config.Limit})
+	batch, err := p.read(ctx, at.position+1)
 	if err != nil {
 		return false, err
 	}
@@ -124,6 +132,36 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 	more = len(batch) == p.config.Limit
 	s.progressed(at.position, handled, at.parked, more)
 	return more, failure
+}
+
+func (p *projection) read(ctx context.Context, from int64) (batch []Raw, err error) {
+	var ahead readAhead
+	if p.ahead != nil {
+		select {
+		case ahead = <-p.ahead:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		p.ahead = nil
+	}
+	if ahead.from == from && ahead.err == nil {
+		batch = ahead.batch
+	} else if batch, err = p.readFrom(ctx, from); err != nil {
+		return nil, err
+	}
+	if len(batch) == p.config.Limit {
+		result, next := make(chan readAhead, 1), batch[len(batch)-1].GlobalPosition+1
+		p.ahead = result
+		go func() { // outlives the step that begins it
+			batch, err := p.readFrom(context.WithoutCancel(ctx), next)
+			result <- readAhead{next, batch, err}
+		}()
+	}
+	return batch, nil
+}
+
+func (p *projection) readFrom(ctx context.Context, from int64) ([]Raw, error) {
+	return p.store.ReadCategory(ctx, p.config.Category, CategoryQuery{From: from, Limit: p.config.Limit})
 }
 
 func (p *projection) create(ctx context.Context) error {
