@@ -236,7 +236,7 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 func (p *program) announce(out io.Writer, address net.Addr) {
 	chosen := "given by DATABASE_URL and MESSAGE_STORE_CONNECTION_STRING"
 	if p.private != nil {
-		chosen = "private Postgres " + p.private.Binaries.String()
+		chosen = "private " + p.private.Binaries.String()
 	}
 	dir, err := filepath.Abs(p.config.DataDir)
 	if err != nil {

@@ -204,7 +204,24 @@ func until(t testing.TB, what string, holds func() bool) {
 func lessonOf(t *testing.T, s *site, database *dbtest.DB, title string) (id string) {
 	t.Helper()
 	id = messagestore.NewID()
-	dir := filepath.Join(dataDir(s), "media", id)
+	testFilm(t, filepath.Join(dataDir(s), "media", id))
+	store := messagestore.New(database.MessageStore)
+	for _, body := range []messagestore.Body{
+		publishingmsg.VideoNamed{VideoID: id, Name: title},
+		publishingmsg.VideoDescribed{VideoID: id, Description: "Three seconds of a test picture."},
+		publishingmsg.VideoPublished{VideoID: id, OwnerID: messagestore.NewID(), SourceURI: "test", TranscodedURI: "/media/" + id + "/video.mp4", PosterURI: "/media/" + id + "/poster.jpg", DurationMS: 3000},
+	} {
+		if _, err := store.Write(within(t), publishingmsg.Category.Stream(id), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the lesson is listed", func() bool { return strings.Contains(get(t, s.url+"/").body, id) })
+	return id
+}
+
+// testFilm makes three seconds of a test picture with a tone.
+func testFilm(t *testing.T, dir string) {
+	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -221,18 +238,6 @@ func lessonOf(t *testing.T, s *site, database *dbtest.DB, title string) (id stri
 			t.Fatalf("ffmpeg: %v\n%s", err, out)
 		}
 	}
-	store := messagestore.New(database.MessageStore)
-	for _, body := range []messagestore.Body{
-		publishingmsg.VideoNamed{VideoID: id, Name: title},
-		publishingmsg.VideoDescribed{VideoID: id, Description: "Three seconds of a test picture."},
-		publishingmsg.VideoPublished{VideoID: id, OwnerID: messagestore.NewID(), SourceURI: "test", TranscodedURI: "/media/" + id + "/video.mp4", PosterURI: "/media/" + id + "/poster.jpg", DurationMS: 3000},
-	} {
-		if _, err := store.Write(within(t), publishingmsg.Category.Stream(id), body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	until(t, "the lesson is listed", func() bool { return strings.Contains(get(t, s.url+"/").body, id) })
-	return id
 }
 
 func dataDir(s *site) string {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
@@ -204,7 +205,7 @@ func TestThePrivatePostgresSurvives(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	s := start(t, dir, nil, "--no-demo")
-	if out := s.output.String(); !strings.Contains(out, "private Postgres") || !strings.Contains(out, dir) || strings.Count(out, "subscription  ") != 2 {
+	if out := s.output.String(); !strings.Contains(out, "private Postgres 1") || !strings.Contains(out, dir) || strings.Count(out, "subscription  ") != 2 {
 		t.Errorf("what it prints:\n%s", out)
 	}
 	program, err := built()
@@ -335,22 +336,44 @@ func TestDotEnvIsReadAndTheEnvironmentWins(t *testing.T) {
 	}
 }
 
-func TestMigrateAndDemoCommandsEnd(t *testing.T) {
+// The commands do their work and end, and a second time there is nothing to do. The
+// films are there already, as after a run that was ended before it published them.
+func TestMigrateAndDemoCommands(t *testing.T) {
 	t.Parallel()
-	empty := dbtest.NewEmpty(t)
+	empty, dir := dbtest.NewEmpty(t), folder(t)
+	for _, l := range demoLessons() {
+		testFilm(t, filepath.Join(dir, "media", demoID(l)))
+	}
 	program, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	migrate := exec.CommandContext(within(t), program, "migrate")
-	migrate.Dir, migrate.Env = t.TempDir(), []string{"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + empty.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + empty.MessageStoreURL}
-	for range 2 {
-		if out, err := migrate.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+	for _, name := range []string{"migrate", "migrate", "demo", "demo"} {
+		command := exec.CommandContext(within(t), program, name)
+		command.Dir = t.TempDir()
+		command.Env = []string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + dir, "DATABASE_URL=" + empty.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + empty.MessageStoreURL}
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
 		}
-		migrate = &exec.Cmd{Path: migrate.Path, Args: migrate.Args, Dir: migrate.Dir, Env: migrate.Env}
 	}
-	if n := viewings(t, empty, messagestore.NewID()); n != 0 {
-		t.Errorf("%d views in a new store", n)
+	store := messagestore.New(empty.MessageStore)
+	published, err := store.ReadCategory(within(t), publishingmsg.Category, messagestore.CategoryQuery{})
+	if err != nil || len(published) != 3*len(demoLessons()) {
+		t.Errorf("%d messages for %d lessons, %v", len(published), len(demoLessons()), err)
 	}
+	s := start(t, dir, []string{"DATABASE_URL=" + empty.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + empty.MessageStoreURL})
+	until(t, "the lessons are listed, the first one first", func() bool {
+		body := get(t, s.url+"/").body
+		first, last := strings.Index(body, demoID(demoLessons()[0])), strings.Index(body, demoID(demoLessons()[len(demoLessons())-1]))
+		return first >= 0 && last > first
+	})
+}
+
+func TestWithoutFFmpegTheSiteRunsAndSaysSo(t *testing.T) {
+	t.Parallel()
+	s := start(t, folder(t), []string{"PATH=/nowhere"})
+	until(t, "the home page says what is missing", func() bool {
+		a := get(t, s.url+"/")
+		return a.status == http.StatusOK && strings.Contains(a.body, "No lessons yet") && strings.Contains(a.body, "could not be made") && strings.Contains(a.body, "ffmpeg")
+	})
 }
