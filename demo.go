@@ -44,7 +44,20 @@ func (d *demo) wanted(ctx context.Context) (bool, error) {
 		d.told.Store(beingMade)
 		return true, nil
 	}
-	return slices.ContainsFunc(demoLessons(), func(l lesson) bool { return first[0].Stream.ID() == demoID(l) }), nil
+	begun, missing := false, false
+	for _, l := range demoLessons() {
+		begun = begun || first[0].Stream.ID() == demoID(l)
+		published, err := d.published(ctx, l)
+		if err != nil {
+			return false, err
+		}
+		missing = missing || !published
+	}
+	return begun && missing, nil
+}
+
+func (d *demo) published(ctx context.Context, l lesson) (bool, error) {
+	return d.store.Has(ctx, demoMessageID(l, publishingmsg.VideoPublished{}))
 }
 
 const beingMade = "The first lessons are being made on this machine right now. Each appears here as soon as it is ready."
@@ -74,6 +87,9 @@ func (d *demo) publish(ctx context.Context, ffmpeg string, l lesson) error {
 	if err != nil {
 		return err
 	}
+	if done, err := d.published(ctx, l); err != nil || done {
+		return err
+	}
 	published := publishingmsg.VideoPublished{
 		VideoID: id, OwnerID: messagestore.DeriveID("demo", "owner"), SourceURI: "demo:" + l.Slug,
 		TranscodedURI: "/media/" + id + "/video.mp4", PosterURI: "/media/" + id + "/poster.jpg",
@@ -87,13 +103,17 @@ func (d *demo) publish(ctx context.Context, ffmpeg string, l lesson) error {
 		published,
 	} {
 		_, err := d.store.Write(ctx, publishingmsg.Category.Stream(id), body,
-			messagestore.WithID(messagestore.DeriveID("demo", l.Slug, body.MessageType())), trace)
+			messagestore.WithID(demoMessageID(l, body)), trace)
 		if err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
 			return err
 		}
 	}
 	d.log.Info("demo lesson published", "lesson", l.Slug, "length", film.Duration)
 	return nil
+}
+
+func demoMessageID(l lesson, body messagestore.Body) string {
+	return messagestore.DeriveID("demo", l.Slug, body.MessageType())
 }
 
 func demoID(l lesson) string { return messagestore.DeriveID("demo", l.Slug) }

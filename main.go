@@ -103,7 +103,16 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 		all = append(all, a.Subscriptions()...)
 	}
 	p.subscriptions = messagestore.NewSubscriptions(listenMessages, p.log, all...)
-	p.viewsListener = &messagestore.Listener{Config: listenViews, Channel: "views", Notified: p.hub.Notify, Connected: p.hub.Resync, Disconnected: p.hub.Deaf}
+	p.viewsListener = &messagestore.Listener{
+		Config: listenViews, Channel: "views", Notified: p.hub.Notify, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
+		Tick: func(ctx context.Context, conn *pgx.Conn) error {
+			versions, err := messagestore.Versions(ctx, conn)
+			if err == nil {
+				p.hub.Poll(versions)
+			}
+			return err
+		},
+	}
 	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log})
 	for _, a := range applications {
 		a.Routes(p.router)

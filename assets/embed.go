@@ -163,7 +163,7 @@ func (b *bundle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", cache)
 	if f.gzipped != nil {
 		header.Set("Vary", "Accept-Encoding")
-		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if AcceptsGzip(r.Header.Get("Accept-Encoding")) {
 			body = f.gzipped
 			header.Set("Content-Encoding", "gzip")
 		}
@@ -176,7 +176,8 @@ func (b *bundle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-func acceptsGzip(accepted string) bool {
+// AcceptsGzip reports whether a value of Accept-Encoding allows gzip.
+func AcceptsGzip(accepted string) bool {
 	for _, coding := range strings.Split(accepted, ",") {
 		name, parameter, _ := strings.Cut(strings.TrimSpace(coding), ";")
 		if !strings.EqualFold(strings.TrimSpace(name), "gzip") {

@@ -51,6 +51,18 @@ func Handle(ctx context.Context, m Raw, handlers ...Handler) (err error) {
 	return nil
 }
 
+// ErrorText returns what an error says without the values that Postgres quotes in
+// it ("invalid input syntax for type uuid: …"): they may be personal, and logs and
+// pages must not hold them.
+func ErrorText(err error) string {
+	text := err.Error()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {
+		text = strings.ReplaceAll(text, pg.Message, "a value that Postgres refuses")
+	}
+	return text
+}
+
 // Transient marks an error as one that goes away by itself, like a mail server
 // that is down: the message is retried for as long as it takes and its stream is
 // never parked.

@@ -31,7 +31,7 @@ type Batch struct {
 	// Messages are in the order of their global positions.
 	Messages []Raw
 	// Version is the version of the view data that this transaction makes: it counts
-	// the projection's transactions. A row that remembers it can be found by "what
+	// the transactions of the projection that changed a topic. A row that remembers it can be found by "what
 	// changed after version N", also when a released stream or a rebuild changed it
 	// without any new message.
 	Version int64
@@ -64,7 +64,8 @@ type projection struct {
 	failing  int64 // global position of the message that failed last
 	attempts int   // at that message
 	// ahead holds the batch after a full one: it is read while that one is applied.
-	ahead chan readAhead
+	ahead     chan readAhead
+	dropAhead context.CancelFunc
 }
 
 type readAhead struct {
@@ -73,10 +74,16 @@ type readAhead struct {
 	err   error
 }
 
-func (p *projection) lock() string                              { return "" }
-func (p *projection) held(bool)                                 {}
-func (p *projection) unsaved() bool                             { return false }
-func (p *projection) stop(context.Context, *Subscription) error { return nil }
+func (p *projection) lock() string  { return "" }
+func (p *projection) held(bool)     {}
+func (p *projection) unsaved() bool { return false }
+
+func (p *projection) stop(context.Context, *Subscription) error {
+	if p.dropAhead != nil {
+		p.dropAhead()
+	}
+	return nil
+}
 
 // checkpoint is the projection's row while a transaction works on it.
 type checkpoint struct {
@@ -151,9 +158,11 @@ func (p *projection) read(ctx context.Context, from int64) (batch []Raw, err err
 	}
 	if len(batch) == p.config.Limit {
 		result, next := make(chan readAhead, 1), batch[len(batch)-1].GlobalPosition+1
-		p.ahead = result
-		go func() { // outlives the step that begins it
-			batch, err := p.readFrom(context.WithoutCancel(ctx), next)
+		reading, drop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the step that begins it
+		p.ahead, p.dropAhead = result, drop
+		go func() {
+			defer drop()
+			batch, err := p.readFrom(reading, next)
 			result <- readAhead{next, batch, err}
 		}()
 	}
@@ -222,7 +231,7 @@ func (p *projection) try(ctx context.Context, tx pgx.Tx, s *Subscription, m Raw,
 	if p.attempts < attemptsBeforeParking || len(at.parked) >= mostParked {
 		return err
 	}
-	s.log.Error("stream parked", "subscription", p.config.Name, "message", m, "attempts", p.attempts, "error", err)
+	s.log.Error("stream parked", "subscription", p.config.Name, "message", m, "attempts", p.attempts, "error", ErrorText(err))
 	at.park(m, ParkedStream{Position: m.Position, Error: firstLine(err), Attempts: p.attempts})
 	return nil
 }
@@ -319,9 +328,27 @@ func (p *projection) applyStream(ctx context.Context, tx pgx.Tx, stream Stream, 
 	return nil
 }
 
+// Versions returns the version of each projection's view data. conn leads to the
+// view data.
+func Versions(ctx context.Context, conn *pgx.Conn) (map[string]int64, error) {
+	rows, err := conn.Query(ctx, `SELECT name, version FROM checkpoint`)
+	if err != nil {
+		return nil, fmt.Errorf("versions of view data: %w", err)
+	}
+	versions, name, version := map[string]int64{}, "", int64(0)
+	_, err = pgx.ForEachRow(rows, []any{&name, &version}, func() error { versions[name] = version; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("versions of view data: %w", err)
+	}
+	return versions, nil
+}
+
 func (p *projection) save(ctx context.Context, tx pgx.Tx, at *checkpoint) error {
 	if at.parked == nil {
 		at.parked = map[Stream]ParkedStream{}
+	}
+	if len(at.topics) == 0 {
+		at.version--
 	}
 	var batch pgx.Batch
 	batch.Queue(`UPDATE checkpoint SET position = $2, version = $3, parked = $4, updated_at = now() WHERE name = $1`, p.config.Name, at.position, at.version, at.parked)

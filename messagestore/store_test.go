@@ -193,6 +193,17 @@ func TestLogsHoldNoData(t *testing.T) {
 	}
 }
 
+func TestErrorTextHoldsNoValues(t *testing.T) {
+	t.Parallel()
+	_, err := messagestore.New(dbtest.New(t).MessageStore).Has(within(t), "somebody@example.com")
+	if err == nil || !strings.Contains(err.Error(), "somebody@") {
+		t.Fatalf("Postgres does not quote the value: %v", err)
+	}
+	if text := messagestore.ErrorText(errors.Unwrap(err)); strings.Contains(text, "somebody@") || !strings.Contains(text, "22P02") {
+		t.Error(text)
+	}
+}
+
 type account struct {
 	Balance int64
 	Opened  bool

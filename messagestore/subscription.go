@@ -166,7 +166,7 @@ func (s *Subscription) run(ctx context.Context) {
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := s.worker.stop(stopping, s); err != nil {
-		s.log.Warn("position not saved; some messages will be handled again", "subscription", s.name, "error", err)
+		s.log.Warn("position not saved; some messages will be handled again", "subscription", s.name, "error", ErrorText(err))
 	}
 }
 
@@ -202,7 +202,7 @@ func (s *Subscription) failed(err error, attempt int) {
 		status.Retries++
 	})
 	if first || attempt%10 == 0 { // a database away for an hour is one line and not thousands
-		s.log.Warn("subscription retries", "subscription", s.name, "attempt", attempt, "error", err)
+		s.log.Warn("subscription retries", "subscription", s.name, "attempt", attempt, "error", ErrorText(err))
 	}
 }
 
@@ -473,6 +473,6 @@ func (s *Subscriptions) takeLocks(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func firstLine(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
+	text, _, _ := strings.Cut(ErrorText(err), "\n")
 	return text
 }

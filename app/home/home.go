@@ -71,7 +71,7 @@ func (a *App) show(c echo.Context) error {
 }
 
 // read returns a page of the list and the versions of the view data it shows.
-func (a *App) read(ctx context.Context, before int64) (views.Home, live.Positions, error) {
+func (a *App) read(ctx context.Context, before int64) (views.Home, live.Versions, error) {
 	list, err := a.videos.Newest(ctx, before, perPage)
 	if err != nil {
 		return views.Home{}, nil, err
@@ -87,7 +87,7 @@ func (a *App) read(ctx context.Context, before int64) (views.Home, live.Position
 	if list.More {
 		h.Older = "/?before=" + strconv.FormatInt(list.Videos[len(list.Videos)-1].Position, 10)
 	}
-	return h, live.Positions{catalogue.Name: list.Version, viewcounts.Name: counts.Version}, nil
+	return h, live.Versions{catalogue.Name: list.Version, viewcounts.Name: counts.Version}, nil
 }
 
 // beforeOf returns the position that the page's lessons were published before, 0

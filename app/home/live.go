@@ -23,7 +23,7 @@ func (a *App) live(c echo.Context) error {
 	if before == 0 {
 		topics = append(topics, catalogue.Topic)
 	}
-	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Positions) (templ.Component, live.Positions, error) {
+	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		return a.since(ctx, before, at)
 	}})
 }
@@ -52,29 +52,34 @@ func (a *App) render(ctx context.Context, topic string) (templ.Component, error)
 	return views.Push(views.ViewCountID(video), views.ViewCount(video, counts.Of[video])), nil
 }
 
-// since returns what one page does not show yet.
-func (a *App) since(ctx context.Context, before int64, at live.Positions) (templ.Component, live.Positions, error) {
+// since returns what one page does not show yet. The version of the counts is read
+// first, and no later one is claimed: a list that is still on its way to the page may
+// show older counts than those read here, and the counts after that version, which
+// follow it, set them right.
+func (a *App) since(ctx context.Context, before int64, at live.Versions) (templ.Component, live.Versions, error) {
+	claimed, err := a.counts.Of(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	list, err := a.videos.Newest(ctx, before, perPage)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := live.Positions{catalogue.Name: list.Version}
+	now := live.Versions{catalogue.Name: list.Version, viewcounts.Name: claimed.Version}
 	if list.Version != at[catalogue.Name] && before == 0 {
 		counts, err := a.counts.Of(ctx, ids(list)...)
 		if err != nil {
 			return nil, nil, err
 		}
-		now[viewcounts.Name] = counts.Version
 		return templ.Join(views.Push(views.LessonsID, views.LessonList(lessons(list, counts))),
 			views.Push(views.VideosWatchedID, views.VideosWatched(counts.Total))), now, nil
+	}
+	if claimed.Version == at[viewcounts.Name] {
+		return nil, now, nil
 	}
 	counts, err := a.counts.Since(ctx, at[viewcounts.Name], ids(list)...)
 	if err != nil {
 		return nil, nil, err
-	}
-	now[viewcounts.Name] = counts.Version
-	if counts.Version == at[viewcounts.Name] {
-		return nil, now, nil
 	}
 	fragments := []templ.Component{views.Push(views.VideosWatchedID, views.VideosWatched(counts.Total))}
 	for video, n := range counts.Of {

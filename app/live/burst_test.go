@@ -84,7 +84,7 @@ func TestReconnectingInABurstEndsAtTheTruth(t *testing.T) {
 					return
 				}
 				connected.Add(1)
-				var before Positions
+				var before Versions
 				for stay := 1 + rand.N(6); stay > 0 || writing == nil; {
 					select {
 					case <-writing:
@@ -101,7 +101,7 @@ func TestReconnectingInABurstEndsAtTheTruth(t *testing.T) {
 						if f.comment != "" {
 							break
 						}
-						at, err := ParsePositions(f.id)
+						at, err := ParseVersions(f.id)
 						if err != nil || at.before(before) {
 							t.Errorf("browser %d: id %q after %q: %v", i, f.id, before, err)
 						}
@@ -125,7 +125,7 @@ func TestReconnectingInABurstEndsAtTheTruth(t *testing.T) {
 func (s *store) last() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.position
+	return s.version
 }
 
 // truth is what a page with the topics should show.

@@ -102,3 +102,51 @@ func TestCacheIsMadeOnceForAll(t *testing.T) {
 		t.Errorf("what was not to be kept was kept: %d, %v", n, err)
 	}
 }
+
+// A notification that never came is found by the poll, one that came is not taken
+// for lost.
+func TestPollFindsALostNotification(t *testing.T) {
+	t.Parallel()
+	h := New(slog.New(slog.DiscardHandler))
+	c := NewCache[int](h, "viewcounts")
+	made := 0
+	get := func() int {
+		t.Helper()
+		n, err := c.Get(t.Context(), func(context.Context) (int, bool, error) { made++; return made, true, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	h.Resync()
+	first := get()
+	h.Poll(Versions{"viewcounts": 5})
+	h.Poll(Versions{"viewcounts": 5})
+	if get() != first {
+		t.Error("what was there when listening began is not lost")
+	}
+	h.Poll(Versions{"viewcounts": 6}) // its notification may be on the way
+	if get() != first {
+		t.Error("not given the time to arrive")
+	}
+	h.Poll(Versions{"viewcounts": 6})
+	second := get()
+	if second == first {
+		t.Error("a lost notification was not noticed")
+	}
+	h.Poll(Versions{"viewcounts": 7})
+	h.Notify("viewcounts/video/a 7")
+	third := get()
+	h.Poll(Versions{"viewcounts": 7})
+	h.Poll(Versions{"viewcounts": 7})
+	if get() != third || third == second {
+		t.Error("a notification that came counts as lost")
+	}
+	h.Notify("viewcounts/video/a 1") // the view data was made anew
+	fourth := get()
+	h.Poll(Versions{"viewcounts": 1})
+	h.Poll(Versions{"viewcounts": 1})
+	if get() != fourth {
+		t.Error("view data that was made anew counts as lost")
+	}
+}

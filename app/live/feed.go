@@ -27,11 +27,11 @@ type Feed struct {
 type Page struct {
 	// Topics that the page shows: exact names, or prefixes that end in "/" and mean every topic below.
 	Topics []string
-	// Since tells what changed after the given positions, and the positions of the snapshot that says so; a nil
-	// component means nothing did. A row changed when the position that it carries, that of the transaction that
+	// Since tells what changed after the given versions, and the versions of the snapshot that says so; a nil
+	// component means nothing did. A row changed when the version that it carries, that of the transaction that
 	// last changed it, is greater than the page's. Since is called when the page connects and whenever notifications
 	// may have been lost; it must end when its context does.
-	Since func(ctx context.Context, at Positions) (templ.Component, Positions, error)
+	Since func(ctx context.Context, at Versions) (templ.Component, Versions, error)
 }
 
 // Serve answers with the page's event stream, and returns when that has ended. What the browser already has is told
@@ -41,7 +41,7 @@ func (f *Feed) Serve(c echo.Context, show Page) error {
 	h := f.hub
 	ctx, cancel := context.WithTimeout(c.Request().Context(), around(h.limits.lifetime))
 	defer cancel()
-	p := &page{feed: f, Page: show, sent: positionsOf(c), behind: true, cancel: cancel, wake: make(chan struct{}, 1)}
+	p := &page{feed: f, Page: show, sent: versionsOf(c), behind: true, cancel: cancel, wake: make(chan struct{}, 1)}
 	if !f.open(p) {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(5+rand.N(10)))
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "Live updates are not available at the moment.")
@@ -82,16 +82,16 @@ func (f *Feed) Serve(c echo.Context, show Page) error {
 	return nil
 }
 
-func positionsOf(c echo.Context) Positions {
+func versionsOf(c echo.Context) Versions {
 	text := c.Request().Header.Get("Last-Event-ID")
 	if text == "" {
 		text = c.QueryParam("at")
 	}
-	positions, err := ParsePositions(text)
+	versions, err := ParseVersions(text)
 	if err != nil {
 		return nil
 	}
-	return positions
+	return versions
 }
 
 func (f *Feed) open(p *page) bool {

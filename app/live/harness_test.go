@@ -145,37 +145,37 @@ func always(p Page) func(echo.Context) Page {
 	return func(echo.Context) Page { return p }
 }
 
-// store is a view database: rows with a value and the position of the transaction that last changed them.
+// store is a view database: rows with a value and the version of the transaction that last changed them.
 type store struct {
 	pad string // makes fragments longer
 
-	mu       sync.Mutex
-	rows     map[string]row // by topic
-	at       Positions
-	position int64
-	failing  func(topic string) error // for renders; Since asks for ""
-	renders  map[string]int
-	asked    int // calls of Since that were answered
+	mu      sync.Mutex
+	rows    map[string]row // by topic
+	at      Versions
+	version int64
+	failing func(topic string) error // for renders; Since asks for ""
+	renders map[string]int
+	asked   int // calls of Since that were answered
 }
 
 type row struct {
-	value    int64
-	position int64
+	value   int64
+	version int64
 }
 
 func newStore() *store {
-	return &store{rows: map[string]row{}, at: Positions{}, renders: map[string]int{}}
+	return &store{rows: map[string]row{}, at: Versions{}, renders: map[string]int{}}
 }
 
 // commit changes the rows of the topics, which are of one projection, in one transaction, and returns its notifications.
 func (s *store) commit(topics ...string) (payloads []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.position++
+	s.version++
 	for _, topic := range topics {
-		s.rows[topic] = row{s.rows[topic].value + 1, s.position}
-		s.at[projectionOf(topic)] = s.position
-		payloads = append(payloads, fmt.Sprintf("%s %d", topic, s.position))
+		s.rows[topic] = row{s.rows[topic].value + 1, s.version}
+		s.at[projectionOf(topic)] = s.version
+		payloads = append(payloads, fmt.Sprintf("%s %d", topic, s.version))
 	}
 	return payloads
 }
@@ -228,7 +228,7 @@ func (s *store) html(topic string) string {
 
 // page is a page that shows the topics.
 func (s *store) page(topics ...string) Page {
-	return Page{Topics: topics, Since: func(_ context.Context, at Positions) (templ.Component, Positions, error) {
+	return Page{Topics: topics, Since: func(_ context.Context, at Versions) (templ.Component, Versions, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.failing != nil {
@@ -238,12 +238,12 @@ func (s *store) page(topics ...string) Page {
 		}
 		s.asked++
 		var html strings.Builder
-		now := Positions{}
+		now := Versions{}
 		for topic := range s.rows {
 			if !shown(topics, topic) {
 				continue
 			}
-			if s.rows[topic].position > at[projectionOf(topic)] {
+			if s.rows[topic].version > at[projectionOf(topic)] {
 				html.WriteString(s.html(topic))
 			}
 		}
@@ -320,7 +320,7 @@ type browser struct {
 	close    context.CancelFunc
 	frames   chan frame
 	err      error // how the stream ended, once frames is closed
-	ids      []Positions
+	ids      []Versions
 }
 
 // open connects with a client of its own.
@@ -406,7 +406,7 @@ func (b *browser) any(t testing.TB) frame {
 			t.Fatalf("the stream ended: %v", b.err)
 		}
 		if f.comment == "" {
-			at, err := ParsePositions(f.id)
+			at, err := ParseVersions(f.id)
 			if err != nil || len(at) == 0 {
 				t.Fatalf("id %q: %v", f.id, err)
 			}

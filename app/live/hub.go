@@ -2,10 +2,10 @@
 // rows; the hub renders that topic once for each kind of page that shows it, and sends the fragment to every browser
 // with such a page open, as a server-sent event.
 //
-// What a person sees has no gap: every frame's id says up to which position of each projection the page is complete,
+// What a person sees has no gap: every frame's id says up to which version of each projection the page is complete,
 // the browser returns it when it reconnects, and the page's Since answers with what changed after it. The id never
 // claims too much. Several topics of one transaction arrive as separate notifications, so a frame that carries a
-// topic notified at position P claims P-1: at worst something is sent twice.
+// topic notified at version V claims V-1: at worst something is sent twice.
 //
 // A browser that reads slowly gets the newest fragment of each topic instead of a queue of old ones; one that accepts
 // nothing for ten seconds is cut; neither is noticed by anyone else.
@@ -39,8 +39,9 @@ type Hub struct {
 	closed   bool
 	feeds    []*Feed
 	pages    map[*page]struct{}
-	notified Positions         // of the newest notification of each projection
+	notified Versions          // of the newest notification of each projection
 	rendered uint64            // renders that went well, ever
+	polled   Versions          // as the last Poll said
 	hearing  bool              // the LISTEN connection stands
 	listens  uint64            // times that it was made
 	heard    map[string]uint64 // notifications of each projection
@@ -88,7 +89,7 @@ func New(log *slog.Logger) *Hub {
 		wire:     sse.New(),
 		wake:     make(chan struct{}, 1),
 		pages:    map[*page]struct{}{},
-		notified: Positions{},
+		notified: Versions{},
 		heard:    map[string]uint64{},
 	}
 	h.slots = make(chan struct{}, h.limits.sinces)
@@ -152,13 +153,13 @@ func (h *Hub) Close() {
 	}
 }
 
-// Notify takes the payload of a NOTIFY views, "<topic> <global position>". The topic's first path segment is the
-// projection's name ("viewcounts/abc" → "viewcounts"), and the position that of the transaction that notified.
+// Notify takes the payload of a NOTIFY views, "<topic> <version>". The topic's first path segment is the
+// projection's name ("viewcounts/abc" → "viewcounts"), and the version that of the transaction that notified.
 // Payloads of one projection must come in the order of their commits. Notify waits neither for a database nor for a
 // browser, and several notifications of a topic become one render. What is malformed is logged and dropped.
 func (h *Hub) Notify(payload string) {
 	h.notifications.Add(1)
-	topic, position, err := parseNotification(payload)
+	topic, version, err := parseNotification(payload)
 	if err != nil {
 		h.log.Warn("live notification dropped", "error", err)
 		return
@@ -166,31 +167,59 @@ func (h *Hub) Notify(payload string) {
 	name := projectionOf(topic)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if position < h.notified[name] {
-		h.log.Info("projection went back, every live page is brought up to date", "projection", name, "from", h.notified[name], "to", position)
+	if version < h.notified[name] {
+		h.log.Info("projection went back, every live page is brought up to date", "projection", name, "from", h.notified[name], "to", version)
 		h.fallBehind()
+		delete(h.polled, name)
 	}
-	h.notified[name] = position
+	h.notified[name] = version
 	h.heard[name]++
 	for _, f := range h.feeds {
 		if f.shows(topic) {
 			// A topic that waits for its next try keeps waiting.
 			c := f.changes[topic]
-			c.position = position
+			c.version = version
 			f.changes[topic] = c
 			signal(h.wake)
 		}
 	}
 }
 
-// Resync brings every open page up to date from its own positions. Call it when LISTEN was issued on a new connection,
+// Resync brings every open page up to date from its own versions. Call it when LISTEN was issued on a new connection,
 // before the first Notify from that: what was notified in between is lost.
 func (h *Hub) Resync() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hearing = true
 	h.listens++
+	h.polled = nil
 	h.fallBehind()
+}
+
+// Poll takes the version of each projection as it stands, about every second, on the connection that listens. A
+// version that was there a poll ago and of which no notification has come since was not heard of: every page is
+// brought up to date.
+func (h *Hub) Poll(versions Versions) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	missed := false
+	for name, version := range h.polled {
+		if h.notified[name] < version {
+			h.notified[name] = version
+			missed = true
+		}
+	}
+	if h.polled == nil { // the first poll since Resync, which covers what it finds
+		for name, version := range versions {
+			h.notified[name] = max(h.notified[name], version)
+		}
+	}
+	h.polled = versions
+	if missed {
+		h.log.Warn("a notification of view data was lost, every live page is brought up to date")
+		h.listens++
+		h.fallBehind()
+	}
 }
 
 // Deaf says that the LISTEN connection is lost. Pages stay open; a Cache keeps nothing until Resync.

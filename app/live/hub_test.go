@@ -15,7 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-func TestAPageGetsWhatChangedAfterItsPositions(t *testing.T) {
+func TestAPageGetsWhatChangedAfterItsVersions(t *testing.T) {
 	t.Parallel()
 	h, _ := newHub(t, nil)
 	s := newStore()
@@ -27,12 +27,12 @@ func TestAPageGetsWhatChangedAfterItsPositions(t *testing.T) {
 		name, query, lastEventID string
 		want                     map[string]int64
 	}{
-		{"no positions: everything", "", "", map[string]int64{"views/a": 1, "views/b": 1, "views/c": 1}},
+		{"no versions: everything", "", "", map[string]int64{"views/a": 1, "views/b": 1, "views/c": 1}},
 		{"?at=", "?at=views=1", "", map[string]int64{"views/b": 1, "views/c": 1}},
 		{"Last-Event-ID rules", "?at=views=1", "views=2", map[string]int64{"views/c": 1}},
 		{"malformed ?at=: everything", "?at=views", "", map[string]int64{"views/a": 1, "views/b": 1, "views/c": 1}},
 		{"malformed Last-Event-ID: everything", "?at=views=1", "17", map[string]int64{"views/a": 1, "views/b": 1, "views/c": 1}},
-		{"positions that never were: everything", "?at=views=1000", "", map[string]int64{"views/a": 1, "views/b": 1, "views/c": 1}},
+		{"versions that never were: everything", "?at=views=1000", "", map[string]int64{"views/a": 1, "views/b": 1, "views/c": 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := open(t, address, test.query, test.lastEventID)
@@ -141,7 +141,7 @@ func TestAPersonalTopicReachesNobodyElse(t *testing.T) {
 func TestMalformedNotificationsAreDropped(t *testing.T) {
 	t.Parallel()
 	h, log := newHub(t, nil)
-	h.Notify("no position")
+	h.Notify("no version")
 	if !log.has("live notification dropped") || h.Stats().Notifications != 1 {
 		t.Errorf("got %+v", h.Stats())
 	}
@@ -174,7 +174,7 @@ func TestAProjectionIsFilledAgainUnderAnOpenPage(t *testing.T) {
 	b := open(t, address, "", "")
 	b.until(t, "views/a", 50)
 	s.mu.Lock()
-	s.rows, s.at, s.position = map[string]row{}, Positions{}, 0
+	s.rows, s.at, s.version = map[string]row{}, Versions{}, 0
 	s.mu.Unlock()
 	b.ids = nil // They start again.
 	notify(h, s.commit("views/a"))
@@ -342,9 +342,9 @@ func TestWhatAFragmentMayHold(t *testing.T) {
 		return templ.Raw(html.Load().(string)), nil
 	})
 	caughtUp := make(chan struct{}, 1)
-	address, _ := serve(t, feed, always(Page{Topics: []string{"views/a"}, Since: func(context.Context, Positions) (templ.Component, Positions, error) {
+	address, _ := serve(t, feed, always(Page{Topics: []string{"views/a"}, Since: func(context.Context, Versions) (templ.Component, Versions, error) {
 		caughtUp <- struct{}{}
-		return templ.Raw("\r\n \n"), Positions{"views": 0}, nil
+		return templ.Raw("\r\n \n"), Versions{"views": 0}, nil
 	}}), nil)
 	b := open(t, address, "", "")
 	<-caughtUp
@@ -358,7 +358,7 @@ func TestWhatAFragmentMayHold(t *testing.T) {
 		{strings.Repeat("ä", 100_000), strings.Repeat("ä", 100_000)},
 	} {
 		html.Store(test.html)
-		h.Notify("views/a " + Positions{"": int64(i + 2)}.String()[1:])
+		h.Notify("views/a " + Versions{"": int64(i + 2)}.String()[1:])
 		<-rendered
 		if test.want == "" {
 			continue
@@ -409,12 +409,12 @@ func TestReconnectingPagesAndRendersTakeTurns(t *testing.T) {
 		<-rendering
 		return templ.Raw("x"), nil
 	})
-	address, _ := serve(t, feed, always(Page{Topics: []string{"views/"}, Since: func(ctx context.Context, at Positions) (templ.Component, Positions, error) {
+	address, _ := serve(t, feed, always(Page{Topics: []string{"views/"}, Since: func(ctx context.Context, at Versions) (templ.Component, Versions, error) {
 		sinces.enter()
 		defer sinces.leave()
 		eventually(t, "eight at work", func() bool { return sinces.most.Load() == 8 })
 		answered <- struct{}{}
-		return nil, Positions{"views": 0}, nil
+		return nil, Versions{"views": 0}, nil
 	}}), nil)
 	for range 50 {
 		open(t, address, "", "")
@@ -423,7 +423,7 @@ func TestReconnectingPagesAndRendersTakeTurns(t *testing.T) {
 		<-answered
 	}
 	for i := range 50 {
-		h.Notify("views/" + Positions{"x": int64(i)}.String() + " " + Positions{"": int64(i)}.String()[1:])
+		h.Notify("views/" + Versions{"x": int64(i)}.String() + " " + Versions{"": int64(i)}.String()[1:])
 	}
 	eventually(t, "eight at work", func() bool { return renders.now.Load() == 8 })
 	close(rendering)

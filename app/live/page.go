@@ -21,16 +21,16 @@ type page struct {
 	wake   chan struct{} // capacity 1: there may be something to send
 
 	mu     sync.Mutex
-	sent   Positions           // replaced, never changed
+	sent   Versions            // replaced, never changed
 	behind bool                // Since is to be asked before anything else is sent
 	dirty  map[string]fragment // the newest of each topic
-	held   map[string]int64    // positions of topics whose render failed: nothing is sent before they are there
+	held   map[string]int64    // versions of topics whose render failed: nothing is sent before they are there
 }
 
-// fragment is a rendered topic, at least as new as its position.
+// fragment is a rendered topic, at least as new as its version.
 type fragment struct {
-	position int64
-	html     []byte
+	version int64
+	html    []byte
 }
 
 func (p *page) mark(fragments map[string]fragment) {
@@ -46,13 +46,13 @@ func (p *page) mark(fragments map[string]fragment) {
 	signal(p.wake)
 }
 
-func (p *page) hold(topic string, position int64) {
+func (p *page) hold(topic string, version int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.held == nil {
 		p.held = map[string]int64{}
 	}
-	p.held[topic] = position
+	p.held[topic] = version
 }
 
 // fallBehind makes the page ask Since, whose answer covers all that the page was still to get.
@@ -126,8 +126,8 @@ func (p *page) take() *sse.Event {
 	if p.behind || len(p.dirty) == 0 {
 		return nil
 	}
-	for topic, position := range p.held {
-		if position > p.sent[projectionOf(topic)] {
+	for topic, version := range p.held {
+		if version > p.sent[projectionOf(topic)] {
 			return nil
 		}
 	}
@@ -135,10 +135,10 @@ func (p *page) take() *sse.Event {
 	var html [][]byte
 	for _, topic := range slices.Sorted(maps.Keys(p.dirty)) {
 		f, name := p.dirty[topic], projectionOf(topic)
-		if f.position <= p.sent[name] {
+		if f.version <= p.sent[name] {
 			continue // An answer of Since had it, and maybe a newer one.
 		}
-		claim[name] = max(claim[name], f.position-1)
+		claim[name] = max(claim[name], f.version-1)
 		if len(f.html) > 0 {
 			html = append(html, f.html)
 		}
@@ -160,12 +160,12 @@ func (p *page) catchUp(ctx context.Context) (*sse.Event, error) {
 	at := p.sent
 	p.behind = false // First: who falls behind while Since reads has to read again.
 	p.mu.Unlock()
-	var now Positions
+	var now Versions
 	html, err := h.fragment(ctx, strings.Join(p.Topics, " "), func(ctx context.Context) (component templ.Component, err error) {
 		component, now, err = p.Since(ctx, maps.Clone(at))
 		if err == nil && now.before(at) {
-			// The page is from before its projection was emptied and filled again: its positions say nothing.
-			component, now, err = p.Since(ctx, Positions{})
+			// The page is from before its projection was emptied and filled again: its versions say nothing.
+			component, now, err = p.Since(ctx, Versions{})
 		}
 		return component, err
 	})
@@ -181,7 +181,7 @@ func (p *page) catchUp(ctx context.Context) (*sse.Event, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sent = Positions{}
+	p.sent = Versions{}
 	maps.Copy(p.sent, now)
 	if len(html) == 0 {
 		return nil, nil

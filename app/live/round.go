@@ -13,7 +13,7 @@ import (
 
 // change is what a feed still has to render of one topic.
 type change struct {
-	position int64     // of the newest notification
+	version  int64     // of the newest notification
 	tries    int       // that failed
 	due      time.Time // of the next try, when one has failed
 	rendered uint64    // the hub's, when the first try failed
@@ -83,14 +83,14 @@ func (h *Hub) deliver(jobs []job) (reached int, next time.Time) {
 			continue
 		}
 		h.rendered++
-		if j.position > h.notified[projectionOf(j.topic)] {
+		if j.version > h.notified[projectionOf(j.topic)] {
 			continue // Its projection went back meanwhile, and every page is asking Since.
 		}
 		for p := range j.feed.pagesOf(j.topic) {
 			if marks[p] == nil {
 				marks[p] = map[string]fragment{}
 			}
-			marks[p][j.topic] = fragment{position: j.position, html: j.html}
+			marks[p][j.topic] = fragment{version: j.version, html: j.html}
 		}
 	}
 	h.retryLater(failed)
@@ -103,7 +103,7 @@ func (h *Hub) deliver(jobs []job) (reached int, next time.Time) {
 				next = c.due
 			}
 			for p := range f.pagesOf(topic) {
-				p.hold(topic, c.position)
+				p.hold(topic, c.version)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func (h *Hub) retryLater(failed []job) {
 			continue
 		}
 		if newer, again := j.feed.changes[j.topic]; again {
-			j.position = newer.position
+			j.version = newer.version
 		}
 		j.due = due
 		j.feed.changes[j.topic] = j.change

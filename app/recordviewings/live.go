@@ -31,7 +31,7 @@ func (a *App) live(c echo.Context) error {
 	for i, id := range shown {
 		topics[i] = viewcounts.Topic(id)
 	}
-	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Positions) (templ.Component, live.Positions, error) {
+	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		return a.since(ctx, shown, at)
 	}})
 }
@@ -47,12 +47,12 @@ func (a *App) render(ctx context.Context, topic string) (templ.Component, error)
 }
 
 // since returns the counts that one page does not show yet.
-func (a *App) since(ctx context.Context, shown []string, at live.Positions) (templ.Component, live.Positions, error) {
+func (a *App) since(ctx context.Context, shown []string, at live.Versions) (templ.Component, live.Versions, error) {
 	counts, err := a.counts.Since(ctx, at[viewcounts.Name], shown...)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := live.Positions{viewcounts.Name: counts.Version}
+	now := live.Versions{viewcounts.Name: counts.Version}
 	var fragments []templ.Component
 	for _, id := range shown {
 		if n, changed := counts.Of[id]; changed {

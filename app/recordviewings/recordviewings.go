@@ -78,7 +78,7 @@ func (a *App) watch(c echo.Context) error {
 	}
 	p := web.Page(c, video.Title)
 	p.Description = video.Description
-	p.Live = views.WatchPath(video.ID) + "/live?" + url.Values{"at": {live.Positions{viewcounts.Name: counts.Version}.String()}}.Encode()
+	p.Live = views.WatchPath(video.ID) + "/live?" + url.Values{"at": {live.Versions{viewcounts.Name: counts.Version}.String()}}.Encode()
 	return web.Render(c, http.StatusOK, views.WatchPage(p, w))
 }
 

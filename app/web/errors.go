@@ -43,7 +43,7 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			return // whoever asked has gone
 		}
 		if status >= 500 {
-			log.Error("request failed", "trace_id", TraceID(c), "method", c.Request().Method, "route", c.Path(), "status", status, "error", err)
+			log.Error("request failed", "trace_id", TraceID(c), "method", c.Request().Method, "route", c.Path(), "status", status, "error", messagestore.ErrorText(err))
 		}
 		if c.Response().Committed {
 			return

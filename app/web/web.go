@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -91,7 +90,7 @@ func (r Rendered) Send(c echo.Context) error {
 	header, body := c.Response().Header(), r.plain
 	header.Set(echo.HeaderCacheControl, "no-cache")
 	header.Set(echo.HeaderVary, echo.HeaderAcceptEncoding)
-	if strings.Contains(c.Request().Header.Get(echo.HeaderAcceptEncoding), "gzip") {
+	if assets.AcceptsGzip(c.Request().Header.Get(echo.HeaderAcceptEncoding)) {
 		header.Set(echo.HeaderContentEncoding, "gzip")
 		body = r.gzipped
 	}
