@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	var c commands
 	done := false
-	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs),
 		kong.Description("An event-sourced site of short video lessons. Each flag can be set by the environment variable beside it, also in a file .env in the working folder."),
 		kong.Exit(func(int) { done = true }))
 	if err != nil {
@@ -89,9 +90,28 @@ func (p *program) migrate(ctx context.Context) error {
 
 // readDotEnv sets what a file sets and the environment does not.
 func readDotEnv(name string) error {
-	err := godotenv.Load(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s cannot be read: %w", name, err)
+	set, err := godotenv.Read(name)
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &path):
+		return fmt.Errorf("%s cannot be read: %w", name, path.Err)
+	case err != nil: // its text would show what stands in the file
+		return fmt.Errorf("%s cannot be read: each line must be NAME=value, a comment that begins with #, or empty", name)
+	}
+	for variable, value := range set {
+		if _, already := os.LookupEnv(variable); !already {
+			if err := os.Setenv(variable, value); err != nil {
+				return fmt.Errorf("%s: set %s: %w", name, variable, err)
+			}
+		}
+	}
+	// An empty line of a .env file, or an empty variable, sets nothing.
+	settings := reflect.TypeFor[config]()
+	for i := range settings.NumField() {
+		if variable := settings.Field(i).Tag.Get("env"); variable != "" && os.Getenv(variable) == "" {
+			os.Unsetenv(variable)
+		}
 	}
 	return nil
 }

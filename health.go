@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,9 +46,14 @@ type subscriptionHealth struct {
 
 func (h health) show(c echo.Context) error {
 	ctx := c.Request().Context()
+	var views, messages bool
+	var asking sync.WaitGroup
+	asking.Go(func() { views = answers(ctx, h.views) })
+	asking.Go(func() { messages = answers(ctx, h.messages) })
+	asking.Wait()
 	a := healthAnswer{
 		Status:    "ok",
-		Databases: databasesHealth{Views: okOrAway(answers(ctx, h.views)), MessageStore: okOrAway(answers(ctx, h.messages))},
+		Databases: databasesHealth{Views: okOrAway(views), MessageStore: okOrAway(messages)},
 		Listeners: databasesHealth{Views: okOrAway(h.viewsListener.Status().Connected), MessageStore: okOrAway(h.subscriptions.Listening().Connected)},
 		OpenPages: h.hub.Stats().Pages,
 	}

@@ -40,7 +40,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "video-tutorials:", err)
@@ -161,10 +161,18 @@ func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, 
 }
 
 func (p *program) close() {
-	for _, pool := range []*pgxpool.Pool{p.views, p.messages} {
-		if pool != nil {
-			pool.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		for _, pool := range []*pgxpool.Pool{p.views, p.messages} {
+			if pool != nil {
+				pool.Close()
+			}
 		}
+	}()
+	select {
+	case <-closed:
+	case <-time.After(3 * time.Second): // a database that hangs does not hold up the stop
 	}
 	if p.private != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -31,7 +31,7 @@ func (s *Store) All(after int64) *AllReader { return &AllReader{store: s, positi
 // Position returns the global position up to which everything was read.
 func (r *AllReader) Position() int64 { return r.position }
 
-// Next returns up to limit further messages. None means that there is nothing
+// Next returns further messages, about limit at most. None means that there is nothing
 // more yet, or that a transaction is still under way that could come first: ask
 // again later.
 func (r *AllReader) Next(ctx context.Context, limit int) ([]Raw, error) {

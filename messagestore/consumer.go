@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 )
 
 // PositionCategory is the category of the streams in which component
@@ -40,8 +39,10 @@ func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 	if c.Group.Size > 1 {
 		name += ":" + strconv.Itoa(c.Group.Member) + "of" + strconv.Itoa(c.Group.Size)
 	}
-	w := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name)}
-	return newSubscription(name, c.Category, w)
+	w := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name), lock: &lock{name: name}}
+	s := newSubscription(name, c.Category, w)
+	s.lock = w.lock
+	return s
 }
 
 // read is what a subscription has read: the last message of its position stream.
@@ -64,31 +65,28 @@ type consumer struct {
 	config SubscriptionConfig
 	name   string
 	stream Stream
-	active atomic.Bool
-	dirty  atomic.Int64 // messages handled since the position was saved
+	lock   *lock
 
-	// Used by the running subscription only.
-	loaded   bool
+	loaded   int64 // the taking of the lock that the rest was loaded under, 0 for none
 	at       read
 	version  int64 // of the position stream
+	handled  int   // messages since the position was saved
 	attempts int   // at the message after at.Position
 }
 
-func (c *consumer) lock() string     { return c.name }
-func (c *consumer) held(active bool) { c.active.Store(active) }
-func (c *consumer) unsaved() bool    { return c.dirty.Load() > 0 }
-
 func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
-	if !c.active.Load() {
-		c.loaded = false
+	taken := c.lock.taken.Load()
+	if !c.lock.held.Load() {
+		s.unsaved.Store(false)
 		s.standby(s.Status().Position, nil)
 		return false, nil
 	}
 	ticked := s.takeTick()
-	if !c.loaded {
+	if c.loaded != taken {
 		if err := c.load(ctx); err != nil {
 			return false, err
 		}
+		c.loaded = taken
 	} else if ticked && len(c.at.Parked) > 0 {
 		if err := c.refresh(ctx); err != nil {
 			return false, err
@@ -103,8 +101,8 @@ func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
 		return false, err
 	}
 	for _, m := range batch {
-		if s.draining() {
-			return false, nil
+		if ctx.Err() != nil || s.draining() { // the lock is lost, or it is time to stop
+			return false, ctx.Err()
 		}
 		if _, parked := c.at.Parked[m.Stream]; !parked {
 			if err := c.try(ctx, s, m); err != nil {
@@ -113,21 +111,23 @@ func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
 		}
 		c.at.Position, c.attempts = m.GlobalPosition, 0
 		s.progressed(c.at.Position, 1, c.at.Parked, true)
-		if c.dirty.Add(1) >= int64(c.config.SaveEvery) {
+		if c.handled++; c.handled >= c.config.SaveEvery {
 			if err := c.save(ctx); err != nil {
 				return false, err
 			}
 		}
+		s.unsaved.Store(c.handled > 0)
 	}
 	more := len(batch) == pageSize
 	if !more { // what other slots of the group read lies behind us too
 		c.at.Position = max(c.at.Position, head)
 	}
 	s.progressed(c.at.Position, 0, c.at.Parked, more)
-	if len(batch) == 0 && ticked && c.unsaved() {
-		return false, c.save(ctx)
+	if len(batch) == 0 && ticked && c.handled > 0 {
+		err = c.save(ctx)
+		s.unsaved.Store(c.handled > 0)
 	}
-	return more, nil
+	return more, err
 }
 
 // try handles one message; after too many attempts it parks the message's stream
@@ -159,6 +159,9 @@ func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
 		}
 		delete(c.at.Parked, stream)
 		for m, err := range c.store.Read(ctx, stream, p.Position) {
+			if err == nil {
+				err = ctx.Err()
+			}
 			if err == nil && m.GlobalPosition <= c.at.Position {
 				err = Handle(ctx, m, c.config.Handlers...)
 			}
@@ -184,7 +187,7 @@ func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
 }
 
 func (c *consumer) load(ctx context.Context) error {
-	c.at, c.version, c.attempts = read{}, NoStream, 0
+	c.at, c.version, c.attempts, c.handled = read{}, NoStream, 0, 0
 	last, err := c.store.Last(ctx, c.stream, read{}.MessageType())
 	switch {
 	case errors.Is(err, ErrNoMessage):
@@ -197,21 +200,21 @@ func (c *consumer) load(ctx context.Context) error {
 		}
 		c.at, c.version = m.Data, m.Position
 	}
-	c.dirty.Store(0)
-	c.loaded = true
 	return c.refresh(ctx)
 }
 
-// refresh applies what others wrote to the position stream since.
+// refresh applies what others wrote to the position stream since. A position that
+// somebody else wrote means that we were not the active one for a while.
 func (c *consumer) refresh(ctx context.Context) error {
 	for m, err := range c.store.Read(ctx, c.stream, c.version+1) {
 		if err != nil {
 			return err
 		}
-		c.version = m.Position
 		if m.Type != (streamReleased{}).MessageType() {
-			continue
+			c.loaded = 0
+			return Transient(fmt.Errorf("%s was moved by another process", c.stream))
 		}
+		c.version = m.Position
 		released, err := Decode[streamReleased](m)
 		if err != nil {
 			return err
@@ -233,11 +236,11 @@ func (c *consumer) save(ctx context.Context) error {
 		version, err = c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version))
 	}
 	if err != nil {
-		c.loaded = false // the write may have happened all the same
+		c.loaded = 0 // the write may have happened all the same
 		return fmt.Errorf("save the position of %s: %w", c.name, err)
 	}
 	c.version = version
-	c.dirty.Store(0)
+	c.handled = 0
 	return nil
 }
 
@@ -247,7 +250,7 @@ func (c *consumer) release(ctx context.Context, stream Stream) error {
 }
 
 func (c *consumer) stop(ctx context.Context, _ *Subscription) error {
-	if !c.loaded || !c.active.Load() || !c.unsaved() {
+	if c.loaded != c.lock.taken.Load() || !c.lock.held.Load() || c.handled == 0 {
 		return nil
 	}
 	return c.save(ctx)

@@ -82,7 +82,7 @@ func TestSubscriptionHasOneActiveProcess(t *testing.T) {
 		t.Fatalf("%+v", first.Status())
 	}
 	second := subscription(store, messagestore.On(b.handle))
-	run(t, database, second)
+	others, _ := run(t, database, second)
 	for i := range 30 {
 		write(t, store, accounts.Stream("1"), deposited{"1", int64(i)})
 	}
@@ -93,13 +93,62 @@ func TestSubscriptionHasOneActiveProcess(t *testing.T) {
 	stopped := time.Now()
 	stop()
 	write(t, store, accounts.Stream("1"), deposited{"1", 30})
-	if err := messagestore.Reach(second, within(t), 1); err != nil {
-		t.Fatal(err)
-	}
+	caughtUp(t, store, others)
 	if b.of("account-1") != "[30]" {
 		t.Errorf("the standby handled %s", b.of("account-1"))
 	}
 	t.Logf("taken over after %s", time.Since(stopped))
+}
+
+// A process whose handler is busy loses its lock and gets it back after another one
+// has done the work: it neither goes on in between nor undoes what the other saved.
+func TestALostLockEndsTheWork(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	store := messagestore.New(database.MessageStore)
+	for i := range 55 {
+		write(t, store, accounts.Stream("1"), deposited{"1", int64(i)})
+	}
+	entered, let := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(let) })
+	t.Cleanup(goOn)
+	var a, b seen
+	first := subscription(store, messagestore.On(func(ctx context.Context, m messagestore.Message[deposited]) error {
+		if a.count() == 0 {
+			close(entered)
+			<-let // it does not look at its context
+		}
+		return a.handle(ctx, m)
+	}))
+	all, _ := run(t, database, first)
+	t.Cleanup(goOn) // before the run is waited for
+	<-entered
+	second := subscription(store, messagestore.On(b.handle))
+	_, stopSecond := run(t, database, second)
+	eventually(t, func() bool { // the first one's connection is ended until the second is active
+		if !messagestore.Held(second) {
+			_, err := database.MessageStore.Exec(within(t), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.count() >= 55
+	})
+	stopSecond() // saves its position
+	eventually(t, func() bool { return messagestore.Held(first) })
+	goOn()
+	write(t, store, accounts.Stream("1"), deposited{"1", 55})
+	caughtUp(t, store, all)
+	if got := a.of("account-1"); got != "[0 55]" {
+		t.Errorf("the first one handled %s", got)
+	}
+}
+
+func TestTransientOfNothingIsNothing(t *testing.T) {
+	t.Parallel()
+	if err := messagestore.Transient(nil); err != nil {
+		t.Error("not nil")
+	}
 }
 
 func TestGroupMembersShareTheStreams(t *testing.T) {

@@ -8,9 +8,6 @@ func RetryQuickly(s *Subscription) *Subscription {
 	return s
 }
 
-// Reach waits until a subscription has passed a global position.
-var Reach = (*Subscription).reach
-
 // WaitFor waits until a subscription's status is as wanted.
 func WaitFor(done <-chan struct{}, s *Subscription, wanted func(Status) bool) bool {
 	for {
@@ -27,3 +24,6 @@ func WaitFor(done <-chan struct{}, s *Subscription, wanted func(Status) bool) bo
 		}
 	}
 }
+
+// Held reports whether the process holds the lock of a component's subscription.
+func Held(s *Subscription) bool { return s.lock.held.Load() }

@@ -66,7 +66,12 @@ func ErrorText(err error) string {
 // Transient marks an error as one that goes away by itself, like a mail server
 // that is down: the message is retried for as long as it takes and its stream is
 // never parked.
-func Transient(err error) error { return transientError{err} }
+func Transient(err error) error {
+	if err == nil {
+		return nil
+	}
+	return transientError{err}
+}
 
 type transientError struct{ error }
 
@@ -88,7 +93,7 @@ func IsTransient(err error) bool {
 		return false
 	}
 	switch pg.Code {
-	case "40001", "40P01", "55P03", "57014", "25P03": // serialization failure, deadlock, time limits
+	case "40001", "40P01", "55P03", "57014", "25P03", "25006": // serialization failure, deadlock, time limits, a standby
 		return true
 	}
 	return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") // connection, resources, shutdown

@@ -54,6 +54,20 @@ func run(t testing.TB, database *dbtest.DB, subs ...*messagestore.Subscription) 
 	return all, stop
 }
 
+// eventually waits until a condition holds that nothing tells us of.
+func eventually(t testing.TB, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for done := within(t).Done(); !holds(); {
+		select {
+		case <-tick.C:
+		case <-done:
+			t.Fatal("it never happens")
+		}
+	}
+}
+
 func write(t testing.TB, store *messagestore.Store, stream messagestore.Stream, body messagestore.Body, options ...messagestore.WriteOption) int64 {
 	t.Helper()
 	position, err := store.Write(within(t), stream, body, options...)

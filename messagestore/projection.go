@@ -74,10 +74,6 @@ type readAhead struct {
 	err   error
 }
 
-func (p *projection) lock() string  { return "" }
-func (p *projection) held(bool)     {}
-func (p *projection) unsaved() bool { return false }
-
 func (p *projection) stop(context.Context, *Subscription) error {
 	if p.dropAhead != nil {
 		p.dropAhead()
@@ -126,7 +122,7 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 	}
 	handled, failure := p.applyBatch(ctx, tx, s, batch, &at)
 	if failure != nil && (handled == 0 && !at.changed || !p.careful || IsTransient(failure)) {
-		return p.retryCarefully(failure)
+		return p.retryCarefully(s, failure)
 	}
 	if handled > 0 || at.changed {
 		if err := p.save(ctx, tx, &at); err != nil {
@@ -177,7 +173,13 @@ func (p *projection) create(ctx context.Context) error {
 	if p.created {
 		return nil
 	}
-	_, err := p.views.Exec(ctx, `INSERT INTO checkpoint (name) VALUES ($1) ON CONFLICT DO NOTHING`, p.config.Name)
+	// View data that is made anew goes on above any version that it can have had: open
+	// pages still know one, and there were never more versions than messages.
+	head, err := p.store.head(ctx, p.config.Category)
+	if err != nil {
+		return err
+	}
+	_, err = p.views.Exec(ctx, `INSERT INTO checkpoint (name, version) VALUES ($1, $2) ON CONFLICT DO NOTHING`, p.config.Name, head)
 	if err != nil {
 		return fmt.Errorf("checkpoint of %s: %w", p.config.Name, err)
 	}
@@ -277,8 +279,9 @@ func (p *projection) apply(ctx context.Context, tx pgx.Tx, b Batch, at *checkpoi
 
 // retryCarefully decides what an error of a whole batch means: one that does not
 // go away by itself is looked for message by message, at once.
-func (p *projection) retryCarefully(failure error) (more bool, err error) {
+func (p *projection) retryCarefully(s *Subscription, failure error) (more bool, err error) {
 	if !p.careful && !IsTransient(failure) {
+		s.log.Warn("a batch is applied message by message", "subscription", p.config.Name, "error", ErrorText(failure))
 		p.careful = true
 		return true, nil
 	}

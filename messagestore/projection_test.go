@@ -144,9 +144,12 @@ func TestProjectionNotifiesItsTopics(t *testing.T) {
 	t.Cleanup(func() { cancel(); <-done })
 	<-connected
 
-	all, _ := run(t, database, balances(t, database, store, nil))
+	sub := balances(t, database, store, nil)
+	run(t, database, sub)
+	if !messagestore.WaitFor(within(t).Done(), sub, func(s messagestore.Status) bool { return s.State == messagestore.Live }) {
+		t.Fatalf("%+v", sub.Status())
+	}
 	write(t, store, accounts.Stream("7"), deposited{"7", 1})
-	caughtUp(t, store, all)
 	if got := <-payloads; got != "balances/7 1" {
 		t.Errorf("notified %q", got)
 	}
@@ -164,7 +167,7 @@ func TestProjectionParksAStreamAndReleasesIt(t *testing.T) {
 	poisoned := func(b messagestore.Batch) error {
 		for _, m := range b.Messages {
 			if m.Stream == "account-bad" && m.Position == 1 && !mended.Load() {
-				return errors.New("cannot stand this one")
+				return errors.New("cannot stand this one\x00\xff")
 			}
 		}
 		return nil

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,6 +71,8 @@ const (
 	// Beyond so many parked streams it is not the streams that are wrong: the
 	// subscription retries and shows it, and sets no more of them aside.
 	mostParked = 100
+	// An error is kept with the parked stream up to so many bytes.
+	mostErrorText = 500
 	// How long a handler may go on after the end of Run's context.
 	drainGrace = 2 * time.Second
 )
@@ -80,6 +84,8 @@ type Subscription struct {
 	name     string
 	category Category
 	worker   worker
+	lock     *lock       // nil for a projection, which locks its checkpoint
+	unsaved  atomic.Bool // there is a position worth saving when nothing is going on
 	wake     chan struct{}
 	log      *slog.Logger
 	retryIn  func(attempt int) time.Duration
@@ -97,16 +103,18 @@ type worker interface {
 	// step handles the next messages; it reports whether more are likely. What it
 	// could not handle it leaves for the next step, which tries again.
 	step(ctx context.Context, s *Subscription) (more bool, err error)
-	// lock names the lock that the process must hold to be active, empty for none.
-	lock() string
-	// held tells that the lock was taken or lost.
-	held(bool)
-	// unsaved reports whether there is a position worth saving when nothing is going on.
-	unsaved() bool
 	// release asks whoever is active to try a parked stream again.
 	release(ctx context.Context, stream Stream) error
 	// stop saves what there is to save.
 	stop(ctx context.Context, s *Subscription) error
+}
+
+// lock makes one process at a time active. The LISTEN connection holds it, and
+// takes it again after it was lost; taken counts how often.
+type lock struct {
+	name  string
+	held  atomic.Bool
+	taken atomic.Int64
 }
 
 func newSubscription(name string, category Category, w worker) *Subscription {
@@ -289,7 +297,6 @@ type Subscriptions struct {
 	listener Listener
 	log      *slog.Logger
 	all      []*Subscription
-	locked   map[string]bool
 }
 
 // NewSubscriptions returns the subscriptions of a process, to be run together.
@@ -299,7 +306,7 @@ func NewSubscriptions(config *pgx.ConnConfig, log *slog.Logger, all ...*Subscrip
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Subscriptions{log: log, all: all, locked: map[string]bool{}}
+	s := &Subscriptions{log: log, all: all}
 	for _, sub := range all {
 		sub.log = log
 	}
@@ -373,17 +380,17 @@ func (s *Subscriptions) connected() {
 
 // disconnected ends what the lost locks protected: somebody else may be active now.
 func (s *Subscriptions) disconnected() {
-	s.locked = map[string]bool{}
+	s.log.Warn("the connection that listens for messages is lost")
 	for _, sub := range s.all {
-		if sub.worker.lock() != "" {
-			sub.worker.held(false)
+		if sub.lock != nil {
+			sub.lock.held.Store(false)
 			sub.mu.Lock()
 			if sub.active != nil {
 				sub.active()
 			}
 			sub.mu.Unlock()
-			sub.nudge()
 		}
+		sub.nudge()
 	}
 }
 
@@ -430,7 +437,7 @@ func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 		sub.ticked = true
 		due := status.Position < head || len(status.Parked) > 0
 		sub.mu.Unlock()
-		if due || sub.worker.unsaved() {
+		if due || sub.unsaved.Load() {
 			sub.nudge()
 		}
 		return nil
@@ -444,8 +451,8 @@ func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 func (s *Subscriptions) takeLocks(ctx context.Context, conn *pgx.Conn) error {
 	var wanted []string
 	for _, sub := range s.all {
-		if lock := sub.worker.lock(); lock != "" && !s.locked[lock] {
-			wanted = append(wanted, lock)
+		if sub.lock != nil && !sub.lock.held.Load() {
+			wanted = append(wanted, sub.lock.name)
 		}
 	}
 	if len(wanted) == 0 {
@@ -460,13 +467,11 @@ func (s *Subscriptions) takeLocks(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("take the locks of subscriptions: %w", err)
 	}
-	for _, name := range taken {
-		s.locked[name] = true
-		for _, sub := range s.all {
-			if sub.worker.lock() == name {
-				sub.worker.held(true)
-				sub.nudge()
-			}
+	for _, sub := range s.all {
+		if sub.lock != nil && slices.Contains(taken, sub.lock.name) {
+			sub.lock.taken.Add(1)
+			sub.lock.held.Store(true)
+			sub.nudge()
 		}
 	}
 	return nil
@@ -474,5 +479,7 @@ func (s *Subscriptions) takeLocks(ctx context.Context, conn *pgx.Conn) error {
 
 func firstLine(err error) string {
 	text, _, _ := strings.Cut(ErrorText(err), "\n")
-	return text
+	// It is kept as JSON in Postgres, which takes no NUL.
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "�"), "\x00", "")
+	return text[:min(len(text), mostErrorText)]
 }

@@ -38,7 +38,7 @@ func New(videos catalogue.Queries, counts viewcounts.Queries, hub *live.Hub, not
 
 // Routes adds the application's routes.
 func (a *App) Routes(e *echo.Echo) {
-	web.Get(e, "/", a.show)
+	web.Get(e, "/", a.show, web.InTime)
 	e.GET("/live", a.live)
 }
 

@@ -12,8 +12,8 @@ import (
 	"videotutorials/views"
 )
 
-// live is the home page's stream. A page of older lessons does not follow the
-// list, in which nothing can change but its first page, only the counts.
+// live is the home page's stream. A page of older lessons follows the counts and not
+// the list: what is published appears on the first page.
 func (a *App) live(c echo.Context) error {
 	before, err := beforeOf(c)
 	if err != nil {

@@ -122,7 +122,7 @@ func TestPollFindsALostNotification(t *testing.T) {
 	first := get()
 	h.Poll(Versions{"viewcounts": 5})
 	h.Poll(Versions{"viewcounts": 5})
-	if get() != first {
+	if get() != first || h.notified["viewcounts"] != 0 {
 		t.Error("what was there when listening began is not lost")
 	}
 	h.Poll(Versions{"viewcounts": 6}) // its notification may be on the way

@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type Hub struct {
 	notified Versions          // of the newest notification of each projection
 	rendered uint64            // renders that went well, ever
 	polled   Versions          // as the last Poll said
+	covered  Versions          // up to which pages were brought without a notification
 	hearing  bool              // the LISTEN connection stands
 	listens  uint64            // times that it was made
 	heard    map[string]uint64 // notifications of each projection
@@ -171,6 +173,7 @@ func (h *Hub) Notify(payload string) {
 		h.log.Info("projection went back, every live page is brought up to date", "projection", name, "from", h.notified[name], "to", version)
 		h.fallBehind()
 		delete(h.polled, name)
+		delete(h.covered, name)
 	}
 	h.notified[name] = version
 	h.heard[name]++
@@ -204,15 +207,13 @@ func (h *Hub) Poll(versions Versions) {
 	defer h.mu.Unlock()
 	missed := false
 	for name, version := range h.polled {
-		if h.notified[name] < version {
-			h.notified[name] = version
+		if max(h.notified[name], h.covered[name]) < version {
+			h.covered[name] = version
 			missed = true
 		}
 	}
 	if h.polled == nil { // the first poll since Resync, which covers what it finds
-		for name, version := range versions {
-			h.notified[name] = max(h.notified[name], version)
-		}
+		h.covered = maps.Clone(versions)
 	}
 	h.polled = versions
 	if missed {
@@ -227,6 +228,7 @@ func (h *Hub) Deaf() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hearing = false
+	h.log.Warn("the connection that listens for changes of view data is lost")
 }
 
 // fallBehind makes every page ask Since, which covers all that was notified so far.

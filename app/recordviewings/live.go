@@ -2,6 +2,8 @@ package recordviewings
 
 import (
 	"context"
+	"math"
+	"strconv"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -17,16 +19,15 @@ func (a *App) live(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	others, err := a.videos.Newest(c.Request().Context(), 0, moreLessons+1)
+	newest, err := strconv.ParseInt(c.QueryParam("newest"), 10, 64)
+	if err != nil || newest < 0 {
+		newest = math.MaxInt64 // not an address that we gave: today's
+	}
+	others, _, err := a.others(c.Request().Context(), video.ID, newest)
 	if err != nil {
 		return err
 	}
-	shown := []string{video.ID}
-	for _, v := range others.Videos {
-		if v.ID != video.ID {
-			shown = append(shown, v.ID)
-		}
-	}
+	shown := append(ids(others), video.ID)
 	topics := make([]string, len(shown))
 	for i, id := range shown {
 		topics[i] = viewcounts.Topic(id)

@@ -3,6 +3,7 @@ package recordviewings
 import (
 	"context"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"time"
@@ -59,7 +60,8 @@ func onlyAForm(c echo.Context) error {
 		}
 		return echo.NewHTTPError(http.StatusBadRequest).SetInternal(err)
 	}
-	return nil
+	_, err := io.Copy(io.Discard, c.Request().Body) // what is not read as fields
+	return err
 }
 
 // viewingID is the same for all posts that count as one view.

@@ -4,8 +4,10 @@ package recordviewings
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -40,9 +42,9 @@ func New(store *messagestore.Store, videos catalogue.Queries, counts viewcounts.
 
 // Routes adds the application's routes.
 func (a *App) Routes(e *echo.Echo) {
-	web.Get(e, "/videos/:id", a.watch, web.Gzip)
+	web.Get(e, "/videos/:id", a.watch, web.Gzip, web.InTime)
 	e.GET("/videos/:id/live", a.live)
-	e.POST("/record-viewing/:videoId", a.recordViewing)
+	e.POST("/record-viewing/:videoId", a.recordViewing, web.InTime)
 }
 
 func (a *App) watch(c echo.Context) error {
@@ -51,15 +53,11 @@ func (a *App) watch(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.videos.Newest(ctx, 0, moreLessons+1)
+	others, newest, err := a.others(ctx, video.ID, math.MaxInt64)
 	if err != nil {
 		return err
 	}
-	shown := []string{video.ID}
-	for _, v := range list.Videos {
-		shown = append(shown, v.ID)
-	}
-	counts, err := a.counts.Of(ctx, shown...)
+	counts, err := a.counts.Of(ctx, append(ids(others), video.ID)...)
 	if err != nil {
 		return err
 	}
@@ -71,15 +69,44 @@ func (a *App) watch(c echo.Context) error {
 	if w.Viewing, err = a.viewing(ctx, session, video.ID); err != nil {
 		return err
 	}
-	for _, v := range list.Videos {
-		if v.ID != video.ID && len(w.More) < moreLessons {
-			w.More = append(w.More, views.Lesson{Video: v, Views: counts.Of[v.ID]})
-		}
+	for _, v := range others {
+		w.More = append(w.More, views.Lesson{Video: v, Views: counts.Of[v.ID]})
 	}
 	p := web.Page(c, video.Title)
 	p.Description = video.Description
-	p.Live = views.WatchPath(video.ID) + "/live?" + url.Values{"at": {live.Versions{viewcounts.Name: counts.Version}.String()}}.Encode()
+	p.Live = views.WatchPath(video.ID) + "/live?" + url.Values{
+		"at":     {live.Versions{viewcounts.Name: counts.Version}.String()},
+		"newest": {strconv.FormatInt(newest, 10)},
+	}.Encode()
 	return web.Render(c, http.StatusOK, views.WatchPage(p, w))
+}
+
+// others returns the lessons to go on with: the newest ones up to a position, but
+// for the one that is played, and the position of the newest. The page's stream asks
+// for the same ones by that position, whatever was published since.
+func (a *App) others(ctx context.Context, played string, upTo int64) (others []catalogue.Video, newest int64, err error) {
+	if upTo < math.MaxInt64 {
+		upTo++ // Newest takes the first position that is too new
+	}
+	list, err := a.videos.Newest(ctx, upTo, moreLessons+1)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, v := range list.Videos {
+		newest = max(newest, v.Position)
+		if v.ID != played && len(others) < moreLessons {
+			others = append(others, v)
+		}
+	}
+	return others, newest, nil
+}
+
+func ids(videos []catalogue.Video) []string {
+	ids := make([]string, len(videos))
+	for i, v := range videos {
+		ids[i] = v.ID
+	}
+	return ids
 }
 
 // video returns a published video. An id that is none is as unknown as one that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"syscall"
 
 	"github.com/labstack/echo/v4"
 
@@ -39,7 +40,7 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			status = http.StatusServiceUnavailable
 			c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 		}
-		if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+		if errors.Is(c.Request().Context().Err(), context.Canceled) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) && c.Response().Committed {
 			return // whoever asked has gone
 		}
 		if status >= 500 {

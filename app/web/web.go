@@ -6,18 +6,18 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
 	"videotutorials/assets"
+	"videotutorials/messagestore"
 	"videotutorials/views"
 )
 
@@ -51,6 +51,21 @@ func New(c Config) *echo.Echo {
 // Get adds a route for GET and HEAD.
 func Get(e *echo.Echo, path string, handler echo.HandlerFunc, use ...echo.MiddlewareFunc) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, path, handler, use...)
+}
+
+// answerTime is how long an answer may take before it is 503: a database that hangs
+// must not take all connections of the pool with it.
+const answerTime = 10 * time.Second
+
+// InTime ends the context of a request that takes too long. It is not for streams, nor
+// for files.
+func InTime(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), answerTime)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
 }
 
 // Gzip compresses the pages of a route. It is not for streams, nor for files that
@@ -126,9 +141,7 @@ const (
 func traced(config Config) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			var id [16]byte
-			rand.Read(id[:])
-			c.Set(traceKey, hex.EncodeToString(id[:]))
+			c.Set(traceKey, messagestore.NewID())
 			c.Set(appNameKey, config.AppName)
 			return next(c)
 		}
