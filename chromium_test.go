@@ -185,8 +185,9 @@ func TestEverybodySeesTheCountChange(t *testing.T) {
 	if n := viewings(t, database, id); n != 1 {
 		t.Errorf("one person's viewing was written %d times", n)
 	}
-	// Seeking is not watching.
-	watching.evaluate(`document.querySelector('video').currentTime = 2.9`)
+	// Seeking is not watching: half a second of three is less than a third.
+	watching.evaluate(`(() => { const v = document.querySelector('video'); v.currentTime = 2.5; v.muted = true; v.play(); return true })()`)
+	watching.waitFor("the end is reached", `document.querySelector('video').ended`)
 	somebodyWatches(t, database, id)
 	for _, p := range []*tab{home1, home2, watching} {
 		p.waitFor("two views", counted(id, 2))

@@ -56,6 +56,7 @@ type site struct {
 	command *exec.Cmd
 	output  *output
 	exited  chan error
+	ended   bool // by the test
 }
 
 // output keeps what the program prints and lets a test wait for a line of it.
@@ -126,19 +127,33 @@ func folder(t *testing.T) string {
 
 func start(t *testing.T, dataDir string, env []string, args ...string) *site {
 	t.Helper()
+	s := launch(t, dataDir, env, args...)
+	s.await()
+	return s
+}
+
+// launch starts the program without waiting for it.
+func launch(t *testing.T, dataDir string, env []string, args ...string) *site {
+	t.Helper()
 	s := &site{t: t, args: args, env: append(env, "DATA_DIR="+dataDir)}
-	s.startAt("0")
+	s.launchAt("0")
 	t.Cleanup(s.stop)
 	return s
 }
 
 func (s *site) startAt(port string) {
 	s.t.Helper()
+	s.launchAt(port)
+	s.await()
+}
+
+func (s *site) launchAt(port string) {
+	s.t.Helper()
 	program, err := built()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.output, s.exited = &output{grown: make(chan struct{})}, make(chan error, 1)
+	s.output, s.exited, s.ended = &output{grown: make(chan struct{})}, make(chan error, 1), false
 	s.command = exec.Command(program, s.args...)
 	s.command.Dir = s.t.TempDir() // no .env of the checkout
 	s.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=" + port}, s.env...)
@@ -147,6 +162,11 @@ func (s *site) startAt(port string) {
 		s.t.Fatal(err)
 	}
 	go func(command *exec.Cmd, exited chan error) { exited <- command.Wait(); close(exited) }(s.command, s.exited)
+}
+
+// await waits until the program says where it is.
+func (s *site) await() {
+	s.t.Helper()
 	found, err := s.output.find(within(s.t), `(?s)address +(http://localhost:\d+).*viewcounts follows viewing\n`, s.exited)
 	if err != nil {
 		s.t.Fatal(err)
@@ -162,19 +182,30 @@ func (s *site) stop() { s.end(syscall.SIGINT) }
 // kill ends it with kill -9.
 func (s *site) kill() { s.end(syscall.SIGKILL) }
 
+// end demands that the program ran until now, and that it ends in order when asked to.
 func (s *site) end(signal syscall.Signal) {
 	s.t.Helper()
-	if s.command.Process.Signal(signal) != nil {
-		return // it has gone already
+	if s.ended {
+		return
+	}
+	s.ended = true
+	select {
+	case err := <-s.exited:
+		s.t.Errorf("the program ended by itself: %v\n%s", err, s.output)
+		return
+	default:
+	}
+	if err := s.command.Process.Signal(signal); err != nil {
+		s.t.Error(err)
 	}
 	select {
-	case <-s.exited:
+	case err := <-s.exited:
+		if signal == syscall.SIGINT && err != nil { // a data race is an exit code too
+			s.t.Errorf("the program did not end in order: %v\n%s", err, s.output)
+		}
 	case <-time.After(patience):
 		s.t.Errorf("the program does not stop\n%s", s.output)
 		s.command.Process.Kill()
-	}
-	if strings.Contains(s.output.String(), "DATA RACE") {
-		s.t.Errorf("the program has a data race\n%s", s.output)
 	}
 }
 

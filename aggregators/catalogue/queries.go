@@ -56,7 +56,7 @@ func (q Queries) Newest(ctx context.Context, before int64, limit int) (List, err
 	rows, err := q.views.Query(ctx, `
 		SELECT c.version, v.* FROM checkpoint c LEFT JOIN (
 			SELECT video_id, title, description, duration_ms, source, poster, published_at, published_position
-			FROM catalogue WHERE published_position IS NOT NULL AND ($1 = 0 OR published_position < $1)
+			FROM catalogue WHERE published_position IS NOT NULL AND ($1::bigint = 0 OR published_position < $1)
 			ORDER BY published_position DESC LIMIT $2
 		) v ON true WHERE c.name = '`+Name+`' ORDER BY v.published_position DESC`, before, limit+1)
 	if err != nil {

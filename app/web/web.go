@@ -61,9 +61,11 @@ const answerTime = 10 * time.Second
 // for files.
 func InTime(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), answerTime)
+		request := c.Request()
+		ctx, cancel := context.WithTimeout(request.Context(), answerTime)
 		defer cancel()
-		c.SetRequest(c.Request().WithContext(ctx))
+		c.SetRequest(request.WithContext(ctx))
+		defer c.SetRequest(request) // the error page comes after the end of ctx
 		return next(c)
 	}
 }

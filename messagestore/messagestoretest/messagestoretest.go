@@ -1,7 +1,8 @@
 // Package messagestoretest tests handlers over a real store, in the form given,
 // when, then. Every message is delivered as a subscription may deliver it: to two
-// processes at once, and then again. What Then finds is therefore the outcome of a
-// handler that expects the version it fetched and ignores what it has done.
+// processes at once, and then again: what Then finds shows that the handler ignores
+// what it has done. Whether it expects the version that it fetched is not shown where
+// a derived id alone makes its writes unique.
 package messagestoretest
 
 import (
