@@ -208,6 +208,7 @@ func (p *Postgres) initdb(ctx context.Context, dir string) (out []byte, err erro
 		go func() {
 			defer close(done)
 			runtime.LockOSThread() // see spawn
+			defer runtime.UnlockOSThread()
 			out, err = cmd.CombinedOutput()
 		}()
 		<-done

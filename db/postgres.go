@@ -282,7 +282,10 @@ func (p *Postgres) spawn() (*server, error) {
 
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		// The server is told to stop when this thread ends, so nobody else may end it meanwhile. It is given back
+		// afterwards: a thread that ended here would take the other processes that it has started with it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		err := s.cmd.Start()
 		started <- err
 		if err == nil {

@@ -218,8 +218,8 @@ func TestARenderThatFailsIsTriedAgain(t *testing.T) {
 				}
 				maps.Copy(got, f.values())
 			}
-			if log.has("given up") || !log.has("views/a") {
-				t.Error("wrong log")
+			if !log.has("views/a") {
+				t.Error("the failures are not in the log")
 			}
 		})
 	}
