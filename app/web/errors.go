@@ -40,7 +40,9 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			status = http.StatusServiceUnavailable
 			c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 		}
-		if errors.Is(c.Request().Context().Err(), context.Canceled) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) && c.Response().Committed {
+		// Before the answer has begun, a broken connection is one to Postgres.
+		broken := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+		if errors.Is(c.Request().Context().Err(), context.Canceled) || broken && c.Response().Committed {
 			return // whoever asked has gone
 		}
 		if status >= 500 {
