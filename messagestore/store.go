@@ -72,6 +72,10 @@ func Follow[T any](cause Message[T]) WriteOption {
 	})
 }
 
+// Origin names the stream whose component is waiting for the outcome; it stands after
+// [Follow] or [WithMetadata].
+func Origin(stream Stream) WriteOption { return func(w *write) { w.metadata.OriginStreamName = stream } }
+
 // Write appends a message to a stream and returns its position in the stream.
 // It fails with [ErrWrongExpectedVersion] or [ErrDuplicateID] where the options
 // ask for it; after any other error the message may or may not have been written,

@@ -110,6 +110,10 @@ func (h *Hub) Feed(render func(ctx context.Context, topic string) (templ.Compone
 	return f
 }
 
+// Personal adds a kind of page that each person sees in another way. A notification makes every page that shows its
+// topic ask its own Since, which decides anew what this person may see.
+func (h *Hub) Personal() *Feed { return h.Feed(nil) }
+
 // Run renders what was notified and hands it to the pages until ctx ends. Then it closes the hub, and returns when
 // the last page has left: an error if that takes more than five seconds, else nil.
 func (h *Hub) Run(ctx context.Context) error {
@@ -178,6 +182,12 @@ func (h *Hub) Notify(payload string) {
 	h.notified[name] = version
 	h.heard[name]++
 	for _, f := range h.feeds {
+		if f.render == nil {
+			for p := range f.pagesOf(topic) {
+				p.fallBehind()
+			}
+			continue
+		}
 		if f.shows(topic) {
 			// A topic that waits for its next try keeps waiting.
 			c := f.changes[topic]
