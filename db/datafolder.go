@@ -22,6 +22,8 @@ import (
 // The kernel's limit is 108 bytes with the closing zero.
 const longestSocketPath = 107
 
+var errInUse = errors.New("the folder is in use")
+
 // lockFolder takes the data folder for this process. The kernel gives the lock back when the process ends, however it
 // ends; what stands in the file only tells others who holds it.
 func lockFolder(dataDir string) (*os.File, error) {
@@ -39,7 +41,7 @@ func lockFolder(dataDir string) (*os.File, error) {
 		if len(holder) == 0 {
 			holder = []byte("another process")
 		}
-		return nil, fmt.Errorf("the folder is in use by %s: stop that one first, or set DATA_DIR to another folder", strings.TrimSpace(string(holder)))
+		return nil, fmt.Errorf("%w by %s: stop that one first, or set DATA_DIR to another folder", errInUse, strings.TrimSpace(string(holder)))
 	}
 	says := fmt.Sprintf("%s (process %d) since %s\n", filepath.Base(os.Args[0]), os.Getpid(), time.Now().Format("2006-01-02 15:04:05 MST"))
 	err = file.Truncate(0)
@@ -127,16 +129,21 @@ func owned(path string, a account) bool {
 	return ok && int(stat.Uid) == a.uid
 }
 
+func socketDirOf(dir string) string {
+	beside := filepath.Join(dir, "socket")
+	if len(beside)+len(socketName) <= longestSocketPath && !strings.Contains(beside, ",") {
+		return beside
+	}
+	hash := fnv.New64a()
+	io.WriteString(hash, dir)
+	return filepath.Join(os.TempDir(), fmt.Sprintf("video-tutorials-%x", hash.Sum64()))
+}
+
 // makeSocketDir makes the folder of the socket: beside the databases, or where its path would be longer than the
 // kernel takes (or hold the comma that separates folders) a private one for temporary files, always the same for the
 // same data folder.
 func (p *Postgres) makeSocketDir() error {
-	p.socketDir = filepath.Join(p.dir, "socket")
-	if len(p.socketDir)+len(socketName) > longestSocketPath || strings.Contains(p.socketDir, ",") {
-		hash := fnv.New64a()
-		io.WriteString(hash, p.dir)
-		p.socketDir = filepath.Join(os.TempDir(), fmt.Sprintf("video-tutorials-%x", hash.Sum64()))
-	}
+	p.socketDir = socketDirOf(p.dir)
 	if err := os.Mkdir(p.socketDir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}

@@ -79,17 +79,9 @@ func StartPostgres(ctx context.Context, dataDir string, log *slog.Logger, settin
 }
 
 func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
-	if err := os.MkdirAll(dataDir, 0o711); err != nil {
+	if err := p.locate(dataDir); err != nil {
 		return err
 	}
-	// The server's own idea of its folder has no symlinks in it, and must be recognised.
-	if dataDir, err = filepath.Abs(dataDir); err != nil {
-		return err
-	}
-	if p.dataDir, err = filepath.EvalSymlinks(dataDir); err != nil {
-		return err
-	}
-	p.dir = filepath.Join(p.dataDir, "postgres")
 	p.cluster = filepath.Join(p.dir, "cluster")
 
 	if p.lock, err = lockFolder(p.dataDir); err != nil {
@@ -137,6 +129,40 @@ func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
 	p.stopping = stopping
 	go p.supervise(life, s)
 	return nil
+}
+
+// locate finds the data folder, which it makes where it is missing. The server's own idea of it has no symlinks in it,
+// and must be recognised.
+func (p *Postgres) locate(dataDir string) (err error) {
+	if err := os.MkdirAll(dataDir, 0o711); err != nil {
+		return err
+	}
+	if dataDir, err = filepath.Abs(dataDir); err != nil {
+		return err
+	}
+	if p.dataDir, err = filepath.EvalSymlinks(dataDir); err != nil {
+		return err
+	}
+	p.dir = filepath.Join(p.dataDir, "postgres")
+	return nil
+}
+
+// RunningPostgres returns the private server of dataDir that another program runs, nil where none does. It is there to
+// be asked for its addresses; starting and stopping it is that program's business.
+func RunningPostgres(dataDir string) (*Postgres, error) {
+	p := &Postgres{}
+	if err := p.locate(dataDir); err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(p.dataDir)
+	if errors.Is(err, errInUse) {
+		p.socketDir = socketDirOf(p.dir)
+		return p, nil
+	}
+	if err == nil {
+		err = lock.Close()
+	}
+	return nil, err
 }
 
 // ViewsURL returns the address of the database for view data.

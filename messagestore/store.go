@@ -74,7 +74,9 @@ func Follow[T any](cause Message[T]) WriteOption {
 
 // Origin names the stream whose component is waiting for the outcome; it stands after
 // [Follow] or [WithMetadata].
-func Origin(stream Stream) WriteOption { return func(w *write) { w.metadata.OriginStreamName = stream } }
+func Origin(stream Stream) WriteOption {
+	return func(w *write) { w.metadata.OriginStreamName = stream }
+}
 
 // Write appends a message to a stream and returns its position in the stream.
 // It fails with [ErrWrongExpectedVersion] or [ErrDuplicateID] where the options

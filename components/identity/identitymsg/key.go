@@ -125,3 +125,15 @@ func (k Key) read(purpose string, lasts time.Duration, token string, v any) erro
 	}
 	return nil
 }
+
+// KeyStream says which key the addresses of this message store are found by.
+const KeyStream messagestore.Stream = "identityKey-addresses"
+
+// KeyChosen says so, by [Key.ID]. With another key nobody would be found, and every
+// address could be registered again.
+type KeyChosen struct {
+	KeyID string `json:"keyId"`
+}
+
+// MessageType returns "KeyChosen".
+func (KeyChosen) MessageType() string { return "KeyChosen" }
