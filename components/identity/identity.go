@@ -1,0 +1,123 @@
+package identity
+
+import (
+	"strings"
+	"time"
+
+	"videotutorials/components/identity/identitymsg"
+	"videotutorials/messagestore"
+)
+
+// person is an identity as its events tell it; the zero value is nobody.
+type person struct {
+	id       string
+	version  int64 // of the stream, when it was fetched
+	sequence int64 // global position of the last command that was answered
+
+	registered   bool
+	email        string
+	pending      string // the address that the person wants and has not confirmed
+	passwordHash string
+	roles        map[string]bool // false: taken away
+	welcomed     bool            // what became of the welcome mail is known
+
+	confirmationAsked, changeAsked time.Time
+
+	resetID    string // of the last link to set a new password
+	resetAsked time.Time
+	resetOver  string // why the link no longer works, empty while it does
+}
+
+// done reports whether a command of the person's has been answered. It compares the
+// command's own position, which each answer carries: commands of one stream are
+// handled in order, and that of another stream never says anything about this one.
+func (p *person) done(position int64) bool { return p.sequence >= position }
+
+// hasAddress reports whether an address is the person's, however it is written.
+func (p *person) hasAddress(email string) bool {
+	return p.registered && normalForm(p.email) == normalForm(email)
+}
+
+// wantsAddress reports the same of the address that waits to be confirmed.
+func (p *person) wantsAddress(email string) bool {
+	return p.pending != "" && normalForm(p.pending) == normalForm(email)
+}
+
+// normalForm is the normal form of an address. What is none may still be the
+// address of somebody who registered before addresses were checked.
+func normalForm(email string) string {
+	if normal, err := identitymsg.NormalAddress(email); err == nil {
+		return normal
+	}
+	return strings.ToLower(strings.TrimSpace(email))
+}
+
+var appliers = []messagestore.Applier[person]{
+	apply(func(p *person, m messagestore.Message[identitymsg.Registered]) {
+		p.registered, p.email, p.passwordHash = true, m.Data.Email, m.Data.PasswordHash
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.RegistrationRejected]) {}),
+	apply(func(p *person, m messagestore.Message[identitymsg.RegistrationEmailSent]) { p.welcomed = true }),
+	apply(func(p *person, m messagestore.Message[identitymsg.RegistrationEmailFailed]) { p.welcomed = true }),
+	apply(func(p *person, m messagestore.Message[identitymsg.EmailConfirmed]) {}),
+	apply(func(p *person, m messagestore.Message[identitymsg.EmailConfirmationRejected]) {}),
+	apply(func(p *person, m messagestore.Message[identitymsg.ConfirmationRequested]) {
+		p.confirmationAsked = m.Time
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.PasswordResetRequested]) {
+		p.resetID, p.resetAsked, p.resetOver = m.Data.ResetID, m.Time, ""
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.PasswordChanged]) {
+		p.passwordHash = m.Data.PasswordHash
+		p.endReset(identitymsg.LinkOutdated)
+		if m.Data.SessionID == "" { // by the link
+			p.resetOver = identitymsg.LinkUsed
+		}
+		// Whoever knew the old password may have asked for it.
+		p.pending = ""
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.PasswordChangeRejected]) {}),
+	apply(func(p *person, m messagestore.Message[identitymsg.PasswordHashUpgraded]) {
+		p.passwordHash = m.Data.PasswordHash
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.EmailChangeRequested]) {
+		p.pending, p.changeAsked = m.Data.Email, m.Time
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.EmailChanged]) {
+		p.email, p.pending = m.Data.Email, ""
+		// The link went to the old address.
+		p.endReset(identitymsg.LinkOutdated)
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.EmailChangeRejected]) {
+		// Asking again too soon takes nothing back.
+		if m.Data.Reason != identitymsg.TooSoon && p.wantsAddress(m.Data.Email) {
+			p.pending = ""
+		}
+	}),
+	apply(func(p *person, m messagestore.Message[identitymsg.RoleGranted]) { p.setRole(m.Data.Role, true) }),
+	apply(func(p *person, m messagestore.Message[identitymsg.RoleRevoked]) { p.setRole(m.Data.Role, false) }),
+	apply(func(p *person, m messagestore.Message[identitymsg.RoleChangeRejected]) {}),
+}
+
+// apply returns an applier that also remembers the command that an event answers.
+func apply[T messagestore.Body](change func(*person, messagestore.Message[T])) messagestore.Applier[person] {
+	return messagestore.Apply(func(p *person, m messagestore.Message[T]) {
+		if m.Metadata.CausationMessageStreamName == identitymsg.Category.CommandStream(m.Stream.ID()) {
+			p.sequence = max(p.sequence, m.Metadata.CausationMessageGlobalPosition)
+		}
+		change(p, m)
+	})
+}
+
+func (p *person) endReset(reason string) {
+	if p.resetOver == "" {
+		p.resetOver = reason
+	}
+}
+
+func (p *person) setRole(role string, has bool) {
+	if p.roles == nil {
+		p.roles = map[string]bool{}
+	}
+	p.roles[role] = has
+}
