@@ -21,12 +21,14 @@ func NotFound(explanation string) error { return echo.NewHTTPError(http.StatusNo
 // is our own fault and shows its trace id only.
 var problems = map[int]views.Problem{
 	http.StatusNotFound:              {Title: "Nothing is here", Explanation: "The address may be misspelt, or what it led to is gone."},
+	http.StatusUnauthorized:          {Title: "You are not logged in", Explanation: "This is shown to those who are logged in. Log in and try again."},
+	http.StatusTooManyRequests:       {Title: "Too many tries", Explanation: "This was tried too often in a short time, so it was not done. Wait a little and try again."},
 	http.StatusForbidden:             {Title: "This came from another site", Explanation: "The form was sent by a page that is not ours, so nothing was done. Open this site and try again from there."},
 	http.StatusMethodNotAllowed:      {Title: "That does not work here", Explanation: "This address exists, but not for what was asked of it."},
 	http.StatusRequestEntityTooLarge: {Title: "That is too much", Explanation: "What was sent is longer than this form takes, so nothing was saved."},
 	http.StatusUnsupportedMediaType:  {Title: "That is not a form of ours", Explanation: "What was sent is of a kind that this address does not take, so nothing was saved."},
 	http.StatusBadRequest:            {Title: "That could not be read", Explanation: "What was sent is not complete or not well formed, so nothing was saved."},
-	http.StatusServiceUnavailable:    {Title: "Back in a moment", Explanation: "The site is starting, stopping or waiting for its database. Nothing is lost; try again shortly.", Action: "Try again"},
+	http.StatusServiceUnavailable:    {Title: "Back in a moment", Explanation: "The site is starting, stopping, waiting for its database or has too much to do. Nothing is lost; try again shortly.", Action: "Try again"},
 }
 
 func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
@@ -71,7 +73,8 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			problem.TraceID = TraceID(c)
 		}
 		c.Response().Header().Del(echo.HeaderContentLength)
-		if err := Render(c, status, views.ErrorPage(Page(c, problem.Title), problem)); err != nil {
+		c.Response().Header().Del(echo.HeaderCacheControl) // what the page would have had
+		if err := Render(c, status, views.ErrorPage(page(c, problem.Title), problem)); err != nil {
 			log.Warn("error page not sent", "trace_id", TraceID(c), "error", err)
 		}
 	}

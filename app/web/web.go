@@ -27,6 +27,10 @@ type Config struct {
 	AppName string
 	// Log gets one line for each request that failed on our side.
 	Log *slog.Logger
+	// Sessions says who is signed in, for the head of each page; without it nobody is.
+	Sessions *Sessions
+	// Outbox says that there is a page with the mails that were sent.
+	Outbox bool
 }
 
 // No form of this site is longer; uploads will have a route of their own.
@@ -74,11 +78,14 @@ func InTime(next echo.HandlerFunc) echo.HandlerFunc {
 // are compressed already.
 var Gzip = middleware.GzipWithConfig(middleware.GzipConfig{MinLength: 1024, Level: 4})
 
-// Render answers with a page or a fragment.
+// Render answers with a page or a fragment. A browser asks again before it shows it a
+// second time, unless the handler has set Cache-Control to something else.
 func Render(c echo.Context, status int, component templ.Component) error {
 	header := c.Response().Header()
 	header.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
-	header.Set(echo.HeaderCacheControl, "no-cache")
+	if header.Get(echo.HeaderCacheControl) == "" {
+		header.Set(echo.HeaderCacheControl, "no-cache")
+	}
 	c.Response().WriteHeader(status)
 	return component.Render(c.Request().Context(), c.Response())
 }
@@ -115,13 +122,34 @@ func (r Rendered) Send(c echo.Context) error {
 	return c.HTMLBlob(http.StatusOK, body)
 }
 
-// Page returns what every page needs, for the page with a title.
+// Page returns what every page needs, for the page with a title. It asks whether the
+// reader is signed in; where that cannot be found out, the cookie is believed: the head
+// of a page is no secret.
 func Page(c echo.Context, title string) views.Page {
-	name, _ := c.Get(appNameKey).(string)
-	return views.Page{
-		Title: title, AppName: name, Path: c.Request().URL.Path,
-		CSS: assets.URL("app.css"), JS: assets.URL("app.js"), Icon: assets.URL("favicon.svg"),
+	p := page(c, title)
+	if sessions := configOf(c).Sessions; sessions != nil {
+		if _, signedIn, err := sessions.Person(c); err == nil {
+			p.SignedIn = signedIn
+		}
 	}
+	return p
+}
+
+// page is Page without a question to the database, for pages about an error.
+func page(c echo.Context, title string) views.Page {
+	config := configOf(c)
+	return views.Page{
+		Title: title, AppName: config.AppName, Path: c.Request().URL.Path, Outbox: config.Outbox,
+		SignedIn: config.Sessions != nil && config.Sessions.looksSignedIn(c),
+		CSS:      assets.URL("app.css"), JS: assets.URL("app.js"), Icon: assets.URL("favicon.svg"),
+	}
+}
+
+func configOf(c echo.Context) *Config {
+	if config, ok := c.Get(configKey).(*Config); ok {
+		return config
+	}
+	return &Config{}
 }
 
 // IsPartial reports whether the page's script asks, and not the browser itself: it
@@ -136,15 +164,15 @@ func TraceID(c echo.Context) string {
 }
 
 const (
-	traceKey   = "trace_id"
-	appNameKey = "app_name"
+	traceKey  = "trace_id"
+	configKey = "config"
 )
 
 func traced(config Config) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			c.Set(traceKey, messagestore.NewID())
-			c.Set(appNameKey, config.AppName)
+			c.Set(configKey, &config)
 			return next(c)
 		}
 	}
