@@ -4,6 +4,7 @@
 package registrations
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -116,7 +117,7 @@ func (c *changes) registrationRejected(_ context.Context, m messagestore.Message
 	c.add(m.Data.UserID, func(r *Registration) {
 		// Who is registered stays so, whatever else is tried under their id.
 		if r.RegisteredAt.IsZero() {
-			r.Email, r.RejectedReason = m.Data.Email, m.Data.Reason
+			r.Email, r.RejectedReason = m.Data.Email, cmp.Or(m.Data.Reason, unknown)
 		}
 	})
 	return nil
@@ -128,7 +129,7 @@ func (c *changes) registrationEmailSent(_ context.Context, m messagestore.Messag
 }
 
 func (c *changes) registrationEmailFailed(_ context.Context, m messagestore.Message[identitymsg.RegistrationEmailFailed]) error {
-	c.add(m.Data.UserID, func(r *Registration) { r.FailedReason = m.Data.Reason })
+	c.add(m.Data.UserID, func(r *Registration) { r.FailedReason = cmp.Or(m.Data.Reason, unknown) })
 	return nil
 }
 
@@ -136,6 +137,9 @@ func (c *changes) emailConfirmed(_ context.Context, m messagestore.Message[ident
 	c.add(m.Data.UserID, func(r *Registration) { first(&r.ConfirmedAt, m.Time) })
 	return nil
 }
+
+// unknown is the reason of a refusal that says none: it is one nonetheless.
+const unknown = "unknown"
 
 func first(at *time.Time, now time.Time) {
 	if at.IsZero() {

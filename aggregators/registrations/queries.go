@@ -3,6 +3,7 @@ package registrations
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,11 @@ type Registration struct {
 	FailedReason string `json:"failed_reason"`
 	// RejectedReason says why the person was not registered; empty otherwise.
 	RejectedReason string `json:"rejected_reason"`
+}
+
+// LogValue names the person and leaves out what is personal.
+func (r Registration) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("user_id", r.UserID))
 }
 
 // Queries reads the registrations.

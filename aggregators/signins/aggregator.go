@@ -4,6 +4,7 @@
 package signins
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -121,10 +122,13 @@ func (c *changes) userLoginFailed(_ context.Context, m messagestore.Message[auth
 		return nil
 	}
 	c.add(m.ID, m.Data.UserID, func(r *row) {
-		r.UserID, r.At, r.Browser, r.FailedReason = m.Data.UserID, m.Time.UTC(), m.Data.Browser, m.Data.Reason
+		r.UserID, r.At, r.Browser, r.FailedReason = m.Data.UserID, m.Time.UTC(), m.Data.Browser, cmp.Or(m.Data.Reason, unknown)
 	})
 	return nil
 }
+
+// unknown is the reason of a failure that says none: no session began nonetheless.
+const unknown = "unknown"
 
 func (c *changes) sessionEnded(_ context.Context, m messagestore.Message[authenticationmsg.SessionEnded]) error {
 	if !messagestore.ValidID(m.Data.UserID) || !messagestore.ValidID(m.Data.SessionID) {
