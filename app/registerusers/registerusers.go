@@ -1,0 +1,131 @@
+// Package registerusers registers people and shows each of them how their own
+// registration comes along.
+package registerusers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"videotutorials/aggregators/registrations"
+	"videotutorials/app/live"
+	"videotutorials/app/password"
+	"videotutorials/app/web"
+	"videotutorials/components/identity/identitymsg"
+	"videotutorials/messagestore"
+	"videotutorials/views"
+)
+
+// App is the application.
+type App struct {
+	store         *messagestore.Store
+	registrations registrations.Queries
+	passwords     *password.Hasher
+	sessions      *web.Sessions
+	key           identitymsg.Key
+	outbox        bool
+	now           func() time.Time
+	feed          *live.Feed
+}
+
+// New returns the application. outbox says that mails can be read at /outbox, where
+// the page then leads to.
+func New(store *messagestore.Store, rows registrations.Queries, passwords *password.Hasher, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub, outbox bool) *App {
+	return &App{
+		store: store, registrations: rows, passwords: passwords, sessions: sessions, key: key,
+		outbox: outbox, now: time.Now, feed: hub.Personal(),
+	}
+}
+
+// Routes adds the application's routes.
+func (a *App) Routes(e *echo.Echo) {
+	web.Get(e, views.RegisterPath, a.form, web.InTime, a.forStrangers)
+	e.POST(views.RegisterPath, a.register, web.InTime, a.forStrangers)
+	web.Get(e, "/register/:traceId", a.show, web.InTime)
+	e.GET("/register/:traceId/live", a.live)
+	e.POST("/register/:traceId/resend", a.resend, web.InTime)
+}
+
+// forStrangers leads whoever is signed in to their account: they have one.
+func (a *App) forStrangers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		_, signedIn, err := a.sessions.Person(c)
+		switch {
+		case err != nil:
+			return err
+		case signedIn:
+			return c.Redirect(http.StatusSeeOther, views.AccountPath)
+		}
+		return next(c)
+	}
+}
+
+// registration is what stands fast about one from the moment it was received.
+type registration struct {
+	traceID, userID, email string
+	receivedAt             time.Time
+}
+
+// userOf returns the id of the person that a registration is for. Nothing has to be
+// looked up to get from the page's address to the person's streams and rows.
+func userOf(traceID string) string { return messagestore.DeriveID("user", traceID) }
+
+// mine returns the registration at the request's address, where this browser sent it:
+// anybody else's does not exist for it.
+func (a *App) mine(c echo.Context) (registration, error) {
+	r := registration{traceID: c.Param("traceId")}
+	if !messagestore.ValidID(r.traceID) || !a.sessions.Remembers(c, r.traceID) {
+		return r, web.NotFound(notHere)
+	}
+	r.userID = userOf(r.traceID)
+	raw, err := a.store.Last(c.Request().Context(), identitymsg.Category.CommandStream(r.userID), identitymsg.Register{}.MessageType())
+	if errors.Is(err, messagestore.ErrNoMessage) { // the trace of something else that this browser asked for
+		return r, web.NotFound(notHere)
+	}
+	if err != nil {
+		return r, err
+	}
+	received, err := messagestore.Decode[identitymsg.Register](raw)
+	r.email, r.receivedAt = received.Data.Email, received.Time
+	return r, err
+}
+
+const notHere = "A registration is shown only to the browser that sent it, and not for ever. If yours is complete, log in."
+
+// read returns the registration as the page shows it, and the versions of the view
+// data that says so.
+func (a *App) read(ctx context.Context, r registration) (views.Registration, live.Versions, error) {
+	row, _, versions, err := a.registrations.Of(ctx, r.userID)
+	if err != nil {
+		return views.Registration{}, nil, err
+	}
+	shown := views.Registration{
+		TraceID: r.traceID, Email: r.email, ReceivedAt: r.receivedAt,
+		RegisteredAt: row.RegisteredAt, QueuedAt: row.QueuedAt, SentAt: row.SentAt, ConfirmedAt: row.ConfirmedAt,
+		FailedReason: row.FailedReason, Outbox: a.outbox,
+	}
+	if row.RejectedReason != "" {
+		// An id of its own, or what is sent next would count as sent already; and always
+		// the same one, so that the page does not change each time that it is rendered.
+		again := messagestore.DeriveID("form", r.traceID)
+		shown.Rejected = &views.RegisterForm{ID: again, Email: r.email, EmailProblem: row.RejectedReason}
+	}
+	shown.Late = !shown.Settled() && a.now().Sub(lastStep(shown)) >= lateAfter
+	return shown, versions, nil
+}
+
+// lateAfter is how long a step may take before the page says what it waits for.
+const lateAfter = 5 * time.Second
+
+func lastStep(r views.Registration) time.Time {
+	last := r.ReceivedAt
+	for _, t := range []time.Time{r.RegisteredAt, r.QueuedAt, r.SentAt, r.ConfirmedAt} {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
