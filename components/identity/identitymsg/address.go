@@ -3,7 +3,9 @@ package identitymsg
 import (
 	"errors"
 	"net/mail"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -13,8 +15,12 @@ import (
 // ErrNoAddress is returned for what is no e-mail address.
 var ErrNoAddress = errors.New("not an e-mail address")
 
-// longestAddress is what SMTP allows, in bytes.
-const longestAddress = 254
+// What SMTP and DNS allow, in bytes.
+const (
+	longestAddress = 254
+	longestLocal   = 64
+	longestLabel   = 63
+)
 
 // NormalAddress returns the form of an e-mail address that is the same for all ways
 // to write it: without space around it, NFC, in lower case, its domain in the
@@ -27,15 +33,27 @@ func NormalAddress(address string) (string, error) {
 		return "", ErrNoAddress
 	}
 	domain, err := idna.Lookup.ToASCII(address[at+1:])
-	if err != nil || !strings.Contains(strings.Trim(domain, "."), ".") && domain != "localhost" {
+	if err != nil {
 		return "", ErrNoAddress
 	}
-	normal := norm.NFC.String(strings.ToLower(address[:at])) + "@" + strings.TrimSuffix(strings.ToLower(domain), ".")
-	parsed, err := mail.ParseAddress(normal)
-	// A name or a comment beside the address, a quoted part and a control character are
-	// read by some programs in other ways than by others.
-	if err != nil || parsed.Address != normal || parsed.Name != "" || len(normal) > longestAddress || strings.ContainsAny(normal, " \"\\<>(),;:\t\r\n") {
+	domain = strings.TrimSuffix(strings.ToLower(domain), ".")
+	labels := strings.Split(domain, ".")
+	if len(labels) < 2 && domain != "localhost" || slices.ContainsFunc(labels, func(label string) bool { return label == "" || len(label) > longestLabel }) {
+		return "", ErrNoAddress
+	}
+	local := norm.NFC.String(strings.ToLower(address[:at]))
+	normal := local + "@" + domain
+	if len(local) > longestLocal || len(normal) > longestAddress || strings.ContainsFunc(local, unseen) || strings.ContainsAny(local, `"\<>(),;:[]`) {
+		return "", ErrNoAddress
+	}
+	// A name or a comment beside the address is read by some programs in other ways
+	// than by others.
+	if parsed, err := mail.ParseAddress(normal); err != nil || parsed.Address != normal || parsed.Name != "" {
 		return "", ErrNoAddress
 	}
 	return normal, nil
 }
+
+// unseen is a space, a control character, or one that changes how others look: with
+// them two addresses would look like one.
+func unseen(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
