@@ -153,6 +153,7 @@ func (c *changes) passwordChanged(_ context.Context, m messagestore.Message[iden
 	c.add(m.Data.UserID, func(r *row) {
 		r.PasswordHash, r.KeptSession, r.PasswordChangedAt = m.Data.PasswordHash, m.Data.SessionID, m.Time.UTC()
 		r.Generation++
+		r.PendingEmail = "" // as the component: whoever knew the old password may have asked for it
 	})
 	return nil
 }
