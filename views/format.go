@@ -59,3 +59,18 @@ func title(s string) string {
 	}
 	return s
 }
+
+// elapsed writes how long something took: in milliseconds up to ten seconds, then ever coarser.
+func elapsed(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return count(d.Milliseconds()) + " ms"
+	case d < 2*time.Minute:
+		return strconv.FormatFloat(float64(d.Milliseconds()/100)/10, 'f', 1, 64) + " s"
+	case d < 2*time.Hour:
+		return strconv.FormatInt(int64(d/time.Minute), 10) + " min"
+	case d < 48*time.Hour:
+		return strconv.FormatInt(int64(d/time.Hour), 10) + " h"
+	}
+	return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + " days"
+}

@@ -1,30 +1,38 @@
 package views
 
-// The reasons and codes that components and applications give, as sentences.
+// The codes that components and applications give as reasons, as sentences for the reader.
 var sentences = map[string]string{
 	"email-taken":        "Somebody has registered with this address already. If it was you, log in.",
-	"email-invalid":      "This is no e-mail address. It looks like name@example.com.",
-	"already-registered": "This registration is there already. Log in.",
+	"email-invalid":      "This is not an e-mail address. One looks like name@example.com.",
+	"already-registered": "You have sent this registration already. Log in.",
 	"not-registered":     "There is no such account.",
 	"same-email":         "This is the address you have already.",
-	"too-soon":           "A mail went out less than a minute ago. Wait a minute, then ask again.",
-	"link-used":          "This link was used already. It works once.",
+	"too-soon":           "The last mail went out less than a minute ago. Wait a minute, then ask again.",
+	"link-used":          "This link was used already; each link works once.",
 	"link-expired":       "This link is too old.",
-	"link-outdated":      "This link no longer works: a later one took its place.",
+	"link-outdated":      "This link no longer works: something newer took its place.",
 	"unknown-role":       "There is no such role.",
 	"admin-exists":       "There is an admin already.",
-	"too-short":          "This password is too short. Use at least 8 characters.",
-	"too-long":           "This password is too long. Use at most 128 characters.",
-	"common":             "Many people use this password, so it is tried first by those who guess. Choose another.",
-	"like-email":         "This password is too much like the e-mail address. Choose another.",
-	"wrong":              "This is not your password.",
+
+	"too-short":  "This password is too short. Use 8 characters or more.",
+	"too-long":   "This password is too long. Use 128 characters or fewer.",
+	"common":     "Many people use this password, so it is among the first that are guessed. Choose another.",
+	"like-email": "This password is too much like your e-mail address. Choose another.",
+	"wrong":      "This is not your password.",
+
+	"wrong-password":  "wrong password",
+	"unknown-address": "unknown address",
+	"logged-out":      "Logged out",
+	"ended-away":      "Ended from another browser",
 }
 
-// sentence says a code in words: nothing for none, and something general for one that is not
-// known here.
-func sentence(code string) string {
+// sentence says a code in words: nothing for none, and something general for one that has no
+// words of its own.
+func sentence(code string) string { return sentenceOr(code, "This was refused. Try again.") }
+
+func sentenceOr(code, general string) string {
 	if code == "" {
 		return ""
 	}
-	return or(sentences[code], "This was refused.")
+	return or(sentences[code], general)
 }
