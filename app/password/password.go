@@ -118,10 +118,11 @@ func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	default:
 		return nil, ErrBusy
 	}
-	defer func() { <-h.queue }()
 	select {
 	case h.slots <- struct{}{}:
+		<-h.queue
 	case <-ctx.Done():
+		<-h.queue
 		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
 	if h.during != nil {
