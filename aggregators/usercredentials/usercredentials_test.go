@@ -296,6 +296,7 @@ func (f *fixture) manyPeople(n int) {
 func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
+	f.identity("nobody", identitymsg.EmailConfirmed{}) // makes the checkpoint
 	f.exec(f.database.Views, `
 		INSERT INTO user_credentials (user_id, email, address, password_hash, confirmed, pending_email, roles, generation, kept_session, registered_at)
 		SELECT md5(n::text)::uuid, a, a, 'hash', true, '', '{}', 0, '', now() FROM generate_series(1, 5000) AS n, concat('person', n, '@example.org') AS a`)
