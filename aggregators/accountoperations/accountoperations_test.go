@@ -1,0 +1,149 @@
+package accountoperations_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"videotutorials/aggregators/accountoperations"
+	"videotutorials/components/identity/identitymsg"
+	"videotutorials/messagestore"
+)
+
+// answered is an event that came of a request.
+func (f *fixture) answered(traceID, userID string, body messagestore.Body) time.Time {
+	f.t.Helper()
+	return f.happened(identitymsg.Category.Stream(userID), body, messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID}))
+}
+
+func (f *fixture) is(want accountoperations.Operation) {
+	f.t.Helper()
+	got, found, version, err := f.queries.Of(f.ctx, want.TraceID)
+	if err != nil || !found || version == 0 || got != want {
+		f.t.Errorf("%v, version %d, %v\n got %+v\nwant %+v", found, version, err, got, want)
+	}
+}
+
+func TestEachEvent(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id := messagestore.NewID()
+	if _, found, version, err := f.queries.Of(f.ctx, messagestore.NewID()); err != nil || found || version != 0 {
+		t.Errorf("nothing yet: %v, version %d, %v", found, version, err)
+	}
+	var all []accountoperations.Operation
+	for _, c := range []struct {
+		event  messagestore.Body
+		reason string
+	}{
+		{identitymsg.EmailConfirmed{UserID: id, Email: "x"}, ""},
+		{identitymsg.EmailConfirmationRejected{UserID: id, Reason: identitymsg.LinkOutdated}, identitymsg.LinkOutdated},
+		{identitymsg.ConfirmationRequested{UserID: id, Email: "x"}, ""},
+		{identitymsg.PasswordChanged{UserID: id, PasswordHash: "x"}, ""},
+		{identitymsg.PasswordChangeRejected{UserID: id, Reason: identitymsg.LinkUsed}, identitymsg.LinkUsed},
+		{identitymsg.EmailChangeRequested{UserID: id, Email: "x"}, ""},
+		{identitymsg.EmailChanged{UserID: id, Email: "x", Previous: "y"}, ""},
+		{identitymsg.EmailChangeRejected{UserID: id, Email: "x", Reason: identitymsg.EmailTaken}, identitymsg.EmailTaken},
+		{identitymsg.RoleGranted{UserID: id, Role: "x"}, ""},
+		{identitymsg.RoleRevoked{UserID: id, Role: "x"}, ""},
+		{identitymsg.RoleChangeRejected{UserID: id, Role: "x", Reason: identitymsg.UnknownRole}, identitymsg.UnknownRole},
+	} {
+		want := accountoperations.Operation{TraceID: messagestore.NewID(), UserID: id, Outcome: c.event.MessageType(), Reason: c.reason}
+		want.At = f.answered(want.TraceID, id, c.event)
+		f.is(want)
+		all = append(all, want)
+	}
+	f.sameInOneBatch()
+	for _, want := range all {
+		f.is(want)
+	}
+}
+
+func TestTheLastEventOfATraceCounts(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, traceID := messagestore.NewID(), messagestore.NewID()
+	f.answered(traceID, id, identitymsg.EmailChangeRejected{UserID: id, Reason: identitymsg.TooSoon})
+	at := f.answered(traceID, id, identitymsg.EmailChangeRequested{UserID: id, Email: "x"})
+	want := accountoperations.Operation{TraceID: traceID, UserID: id, Outcome: "EmailChangeRequested", At: at}
+	f.is(want)
+	// What the same request set off beside is no outcome of it.
+	for _, body := range []messagestore.Body{
+		identitymsg.PasswordHashUpgraded{UserID: id}, identitymsg.RegistrationEmailSent{UserID: id}, identitymsg.PasswordResetRequested{UserID: id},
+		identitymsg.Registered{UserID: id}, identitymsg.RegistrationRejected{UserID: id}, identitymsg.RegistrationEmailFailed{UserID: id},
+	} {
+		f.answered(traceID, id, body)
+	}
+	f.is(want)
+	f.sameInOneBatch()
+	f.is(want)
+}
+
+func TestWhatNobodyWaitsForIsSkipped(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, traceID := messagestore.NewID(), messagestore.NewID()
+	for _, bad := range []string{"", "x", strings.ToUpper(messagestore.NewID()), strings.Repeat("é", 5000), "' OR true --"} {
+		f.answered(bad, id, identitymsg.EmailConfirmed{UserID: id})
+		f.answered(traceID, bad[:min(len(bad), 50)], identitymsg.EmailConfirmed{UserID: bad})
+		if _, found, _, err := f.queries.Of(f.ctx, bad); err != nil || found {
+			t.Errorf("%.20q: %v, %v", bad, found, err)
+		}
+	}
+	if rows := f.rows(); rows != "" {
+		t.Error(rows)
+	}
+	long := identitymsg.PasswordChangeRejected{UserID: id, Reason: strings.Repeat(`"é\`, 5000)}
+	at := f.answered(traceID, id, long)
+	f.is(accountoperations.Operation{TraceID: traceID, UserID: id, Outcome: "PasswordChangeRejected", Reason: long.Reason, At: at})
+}
+
+func TestTopic(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, traceID := messagestore.NewID(), messagestore.NewID()
+	conn, err := f.database.Views.Acquire(f.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(f.ctx, `LISTEN views`); err != nil {
+		t.Fatal(err)
+	}
+	f.answered(traceID, id, identitymsg.PasswordChanged{UserID: id})
+	heard, err := conn.Conn().WaitForNotification(f.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, version, err := f.queries.Of(f.ctx, traceID)
+	if want := fmt.Sprintf("accountoperations/%s %d", traceID, version); err != nil || heard.Payload != want || accountoperations.Topic(traceID) != "accountoperations/"+traceID {
+		t.Errorf("heard %q, want %q, %v", heard.Payload, want, err)
+	}
+}
+
+func TestThousandsInOneBatch(t *testing.T) {
+	t.Parallel()
+	f := prepare(t)
+	for _, kind := range []string{"EmailChangeRequested", "EmailChanged"} {
+		f.exec(f.database.MessageStore, `
+			SELECT message_store.write_message(gen_random_uuid()::text, 'identity-' || id, $1, jsonb_build_object('userId', id), jsonb_build_object('traceId', md5(id)::uuid))
+			FROM (SELECT md5(n::text)::uuid::text AS id FROM generate_series(1, 2000) AS n) AS people`, kind)
+	}
+	f.run()
+	f.nothingParked()
+	if n := f.query(`SELECT count(*)::text FROM account_operations WHERE outcome = 'EmailChanged' AND trace_id = md5(user_id::text)::uuid`); n != "2000" {
+		t.Errorf("%s operations are as they should be, want 2000", n)
+	}
+}
+
+func TestQueriesUseIndexes(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.exec(f.database.Views, `INSERT INTO account_operations SELECT md5(n::text)::uuid, md5(n::text)::uuid, 'x', '', now() FROM generate_series(1, 5000) AS n`)
+	f.exec(f.database.Views, `ANALYZE account_operations`)
+	f.planned("account_operations_pkey", func(q accountoperations.Queries) error {
+		_, _, _, err := q.Of(f.ctx, messagestore.NewID())
+		return err
+	})
+}
