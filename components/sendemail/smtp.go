@@ -112,11 +112,11 @@ func (s *SMTP) Send(ctx context.Context, mail sendemailmsg.Mail) error {
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, s.mailTime)
+	limited, cancel := context.WithTimeoutCause(ctx, s.mailTime, fmt.Errorf("a mail took longer than %s", s.mailTime))
 	defer cancel()
 	client, conn, err := s.connect(limited)
 	if err != nil {
-		return fmt.Errorf("connect to the mail server %s: %w", s, err)
+		return fmt.Errorf("connect to the mail server %s: %w", s, ended(limited, err))
 	}
 	defer conn.Close()
 	err = transmit(client, c)
@@ -131,7 +131,15 @@ func (s *SMTP) Send(ctx context.Context, mail sendemailmsg.Mail) error {
 		s.broke(mail.EmailID, false)
 		return &Refusal{Reason: "the mail server broke the connection at this mail, time and again"}
 	}
-	return fmt.Errorf("mail server %s: %w", s, err)
+	return fmt.Errorf("mail server %s: %w", s, ended(limited, err))
+}
+
+// ended says that ctx has ended rather than that the connection was closed for it.
+func ended(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 func (s *SMTP) broke(emailID string, again bool) int {
