@@ -53,7 +53,7 @@ func New(store *messagestore.Store, users usercredentials.Queries, signIns signi
 // signed in, too, and so does the page of what comes of them.
 func (a *App) Routes(e *echo.Echo) {
 	web.Get(e, views.AccountPath, a.show, web.InTime, a.sessions.SignedIn)
-	e.GET(views.AccountPath+"/live", a.live, a.sessions.SignedIn)
+	e.GET(views.AccountPath+"/live", a.live)
 	e.POST(views.ChangePasswordPath, a.changePassword, web.InTime, a.sessions.SignedIn)
 	e.POST(views.ChangeEmailPath, a.changeEmail, web.InTime, a.sessions.SignedIn)
 	e.POST(views.ResendConfirmationPath, a.requestConfirmation, web.InTime, a.sessions.SignedIn)
@@ -84,9 +84,6 @@ func (a *App) render(c echo.Context, status int, fill func(*views.Account)) erro
 	fill(&shown)
 	p := web.Page(c, "Account")
 	p.Live = views.AccountPath + "/live?" + url.Values{"at": {at.String()}}.Encode()
-	if isOpen(shown.SignIns, c.QueryParam(endingParam)) {
-		p.Refresh = 1
-	}
 	return web.Render(c, status, views.AccountPage(p, shown))
 }
 
@@ -140,8 +137,7 @@ func (a *App) lead(c echo.Context, traceID string) error {
 	if err := a.sessions.Remember(c, traceID); err != nil {
 		return err
 	}
-	asked := url.Values{askedParam: {strconv.FormatInt(a.now().UnixMilli(), 10)}}
-	return c.Redirect(http.StatusSeeOther, views.OperationPath(traceID)+"?"+asked.Encode())
+	return c.Redirect(http.StatusSeeOther, views.OperationPath(traceID))
 }
 
 // doubleClick is how long the same wish is one wish where it can be had more than once.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,10 +15,6 @@ import (
 	"videotutorials/messagestore"
 	"videotutorials/views"
 )
-
-// endingParam names the session that the account's page, without scripts, loads itself
-// again for until it is shown as ended.
-const endingParam = "ending"
 
 // endSession ends one of the person's sessions, which may be the one that asks.
 func (a *App) endSession(c echo.Context) error {
@@ -64,29 +60,40 @@ func (a *App) endOtherSessions(c echo.Context) error {
 
 // end writes that sessions are over, once for each of them, and leads to the account.
 func (a *App) end(c echo.Context, person web.Person, ids ...string) error {
-	query := url.Values{}
+	ctx := c.Request().Context()
 	for _, id := range ids {
-		if err := a.writeEnded(c.Request().Context(), web.TraceID(c), person.UserID, id); err != nil {
+		_, err := a.store.Write(ctx, authenticationmsg.Category.Stream(person.UserID),
+			authenticationmsg.SessionEnded{UserID: person.UserID, SessionID: id, Reason: authenticationmsg.EndedAway},
+			messagestore.WithID(messagestore.DeriveID("end-session", id)),
+			messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: person.UserID}))
+		if err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
 			return err
 		}
-		query.Set(endingParam, id) // the last one: when that is shown as ended, so are those before it
 	}
-	return c.Redirect(http.StatusSeeOther, (&url.URL{Path: views.AccountPath, RawQuery: query.Encode()}).String())
+	if len(ids) > 0 {
+		if err := a.awaitEnded(ctx, ids[len(ids)-1]); err != nil { // the last one: those before it are shown with it
+			return err
+		}
+	}
+	return c.Redirect(http.StatusSeeOther, views.AccountPath)
 }
 
-func (a *App) writeEnded(ctx context.Context, traceID, userID, sessionID string) error {
-	_, err := a.store.Write(ctx, authenticationmsg.Category.Stream(userID),
-		authenticationmsg.SessionEnded{UserID: userID, SessionID: sessionID, Reason: authenticationmsg.EndedAway},
-		messagestore.WithID(messagestore.DeriveID("end-session", sessionID)),
-		messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID, UserID: userID}))
-	if err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
-		return err
+// awaitEnded waits until a session is shown as ended, a second at most: without scripts
+// the page that comes next is all that a person sees of it.
+func (a *App) awaitEnded(ctx context.Context, sessionID string) error {
+	tick, enough := time.NewTicker(10*time.Millisecond), time.After(time.Second)
+	defer tick.Stop()
+	for {
+		ended, err := a.signIns.Ended(ctx, sessionID)
+		if err != nil || ended {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-enough:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
-}
-
-func isOpen(list []views.SignIn, sessionID string) bool {
-	return slices.ContainsFunc(list, func(s views.SignIn) bool {
-		return s.ID == sessionID && s.FailedReason == "" && s.EndedAt.IsZero()
-	})
 }

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"maps"
+	"net/http"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -16,9 +17,12 @@ import (
 // live is the stream of the account's page. Before each push the session is asked for
 // again: once it is over, however that came, the page says so and shows nothing else.
 func (a *App) live(c echo.Context) error {
-	person, _, err := a.sessions.Person(c)
-	if err != nil {
+	person, signedIn, err := a.sessions.Person(c)
+	switch {
+	case err != nil:
 		return err
+	case !signedIn:
+		return echo.NewHTTPError(http.StatusUnauthorized)
 	}
 	return a.feed.Serve(c, live.Page{
 		Topics: []string{usercredentials.Topic(person.UserID), signins.Topic(person.UserID)},

@@ -2,10 +2,10 @@ package account
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/a-h/templ"
@@ -14,17 +14,13 @@ import (
 	"videotutorials/aggregators/accountoperations"
 	"videotutorials/app/live"
 	"videotutorials/app/web"
+	"videotutorials/components/identity/identitymsg"
 	"videotutorials/messagestore"
 	"videotutorials/views"
 )
 
-const (
-	// askedParam says when the command was written, in milliseconds since 1970: without
-	// the person, who may not be signed in, its stream cannot be found.
-	askedParam = "asked"
-	// lateAfter is how long a change may take before the page says what it waits for.
-	lateAfter = 5 * time.Second
-)
+// lateAfter is how long a change may take before the page says what it waits for.
+const lateAfter = 5 * time.Second
 
 // operation is the page that a change is followed on.
 func (a *App) operation(c echo.Context) error {
@@ -32,22 +28,39 @@ func (a *App) operation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	_, signedIn, err := a.sessions.Person(c)
+	ctx := c.Request().Context()
+	person, signedIn, err := a.sessions.Person(c)
 	if err != nil {
 		return err
 	}
-	shown, at, err := a.readOperation(c.Request().Context(), traceID, signedIn)
+	shown, at, err := a.readOperation(ctx, traceID, signedIn)
 	if err != nil {
 		return err
 	}
 	p := web.Page(c, "Your change")
 	if shown.Outcome == "" {
-		asked, err := strconv.ParseInt(c.QueryParam(askedParam), 10, 64)
-		shown.Late = err == nil && a.now().Sub(time.UnixMilli(asked)) >= lateAfter
+		p.Live = views.OperationPath(traceID) + "/live?" + url.Values{"at": {at.String()}}.Encode()
 		p.Refresh = 1
+		if signedIn { // else nothing says whose stream the command stands in
+			if shown.Late, err = a.isLate(ctx, person.UserID, traceID); err != nil {
+				return err
+			}
+		}
 	}
-	p.Live = views.OperationPath(traceID) + "/live?" + url.Values{"at": {at.String()}}.Encode()
 	return web.Render(c, http.StatusOK, views.OperationPage(p, shown))
+}
+
+// isLate reports whether a person's last command is that of a trace and waits for long.
+func (a *App) isLate(ctx context.Context, userID, traceID string) (bool, error) {
+	last, err := a.store.Last(ctx, identitymsg.Category.CommandStream(userID), "")
+	if errors.Is(err, messagestore.ErrNoMessage) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	metadata, err := last.Metadata()
+	return metadata.TraceID == traceID && a.now().Sub(last.Time) >= lateAfter, err
 }
 
 // operationLive is the stream of that page. Whose it is stands fast while it is open:
