@@ -1,0 +1,173 @@
+package authenticate
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"videotutorials/aggregators/usercredentials"
+	"videotutorials/app/web"
+	"videotutorials/components/authentication/authenticationmsg"
+	"videotutorials/components/identity/identitymsg"
+	"videotutorials/messagestore"
+	"videotutorials/views"
+)
+
+// failing is how long a wrong try takes at least. It is longer than any way to verify a
+// password, of which some are slower than others.
+const failing = 300 * time.Millisecond
+
+// try is one try to log in.
+type try struct {
+	form     views.LogInForm
+	address  string // in its normal form
+	password string
+	attempt  attempt
+	browser  browser
+}
+
+func (a *App) askToLogIn(c echo.Context) error {
+	_, signedIn, err := a.sessions.Person(c)
+	if err != nil {
+		return err
+	}
+	next := c.QueryParam("next")
+	if signedIn {
+		return c.Redirect(http.StatusSeeOther, web.OwnPath(next))
+	}
+	if next != "" {
+		next = web.OwnPath(next)
+	}
+	return renderLogIn(c, http.StatusOK, views.LogInForm{Next: next})
+}
+
+func renderLogIn(c echo.Context, status int, form views.LogInForm) error {
+	return web.Render(c, status, views.LogInPage(web.Page(c, "Log in"), form))
+}
+
+// logIn waits for its turn before anything costs anything.
+func (a *App) logIn(c echo.Context) error {
+	fields, err := form(c)
+	if err != nil {
+		return err
+	}
+	t := try{form: views.LogInForm{Email: strings.TrimSpace(fields.Get("email")), Next: fields.Get("next")}, password: fields.Get("password")}
+	t.address = normalAddress(t.form.Email)
+	t.browser = a.familiar.browser(c)
+	t.attempt = attempt{account: a.key.AddressID(t.address), source: c.RealIP()}
+	if t.browser.knows(t.attempt.account) {
+		t.attempt.browser = t.browser.ID
+	}
+	refused, err := a.slow.enter(c.Request().Context(), t.attempt)
+	if err != nil {
+		return err
+	}
+	if refused > 0 {
+		t.form.Problem, t.form.Wait = "too-many", retryAfter(c, refused)
+		return renderLogIn(c, http.StatusTooManyRequests, t.form)
+	}
+	return web.InTime(func(c echo.Context) error { return a.verify(c, t) })(c)
+}
+
+// normalAddress returns the form that an address is found by, whatever was typed:
+// nobody has what is no address, and to say so earlier would be another answer.
+func normalAddress(email string) string {
+	if normal, err := identitymsg.NormalAddress(email); err == nil {
+		return normal
+	}
+	// What Postgres takes as a text, and how data of another program is found.
+	return strings.ToLower(strings.ReplaceAll(strings.ToValidUTF8(email, ""), "\x00", ""))
+}
+
+// retryAfter says when the next try may come, in seconds, and returns it.
+func retryAfter(c echo.Context, wait time.Duration) (seconds int) {
+	seconds = int((wait + time.Second - 1) / time.Second)
+	c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
+	return seconds
+}
+
+// verify does the same work for a wrong password and an unknown address.
+func (a *App) verify(c echo.Context, t try) error {
+	ctx, began := c.Request().Context(), a.slow.now()
+	user, err := a.users.ByAddress(ctx, t.address)
+	if err != nil && !errors.Is(err, usercredentials.ErrNotFound) {
+		return err
+	}
+	ok, outdated, err := a.passwords.Verify(ctx, t.password, user.PasswordHash)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		if err := a.fail(c, t, user); err != nil {
+			return err
+		}
+		if err := a.slow.wait(ctx, failing-a.slow.now().Sub(began)); err != nil {
+			return err
+		}
+		t.form.Problem = "wrong"
+		return renderLogIn(c, http.StatusUnprocessableEntity, t.form)
+	}
+	if outdated {
+		if err := a.upgrade(c, t, user); err != nil {
+			return err
+		}
+	}
+	return a.begin(c, t, user)
+}
+
+// fail writes UserLoginFailed: of whoever has the address, else of the address.
+func (a *App) fail(c echo.Context, t try, user usercredentials.User) error {
+	failed := authenticationmsg.UserLoginFailed{UserID: user.ID, Reason: authenticationmsg.WrongPassword, Browser: browserName(c.Request().UserAgent())}
+	if user.ID == "" {
+		failed.UserID, failed.Reason = t.attempt.account, authenticationmsg.UnknownAddress
+	}
+	_, err := a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(failed.UserID), failed,
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c)}))
+	return err
+}
+
+// upgrade asks for a better hash of the password that was just verified.
+func (a *App) upgrade(c echo.Context, t try, user usercredentials.User) error {
+	ctx := c.Request().Context()
+	hash, err := a.passwords.Hash(ctx, t.password)
+	if err != nil {
+		return err
+	}
+	_, err = a.store.Write(ctx, identitymsg.Category.CommandStream(user.ID),
+		identitymsg.UpgradePasswordHash{UserID: user.ID, PasswordHash: hash, Replaces: user.PasswordHash},
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: user.ID}))
+	return err
+}
+
+// begin writes UserLoggedIn and then, if that is written, begins the session. One that
+// the browser had until now ends.
+func (a *App) begin(c echo.Context, t try, user usercredentials.User) error {
+	previous, signedIn, err := a.sessions.Person(c)
+	if err != nil {
+		return err
+	}
+	if signedIn {
+		if err := a.end(c, previous); err != nil {
+			return err
+		}
+	}
+	sessionID := messagestore.NewID()
+	_, err = a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(user.ID),
+		authenticationmsg.UserLoggedIn{UserID: user.ID, SessionID: sessionID, Browser: browserName(c.Request().UserAgent())},
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: user.ID}))
+	if err != nil {
+		return err
+	}
+	if err := a.sessions.LogIn(c, user.ID, sessionID, user.Generation); err != nil {
+		return err
+	}
+	if err := a.familiar.keep(c, t.browser.with(t.attempt.account), a.sessions.Secure(c)); err != nil {
+		return err
+	}
+	a.slow.succeeded(t.attempt)
+	return c.Redirect(http.StatusSeeOther, web.OwnPath(t.form.Next))
+}
