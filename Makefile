@@ -8,7 +8,8 @@ GENERATED = assets/dist/manifest.json db/messagedb/VERSION.txt
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-run: build ## Build and start the site; Ctrl-C stops it. Everything is kept in ./data.
+run: export ENVIRONMENT ?= development
+run: build ## Build and start the site to try it out; Ctrl-C stops it. Everything is kept in ./data.
 	@deploy/tools.sh ffmpeg
 	@exec bin/video-tutorials
 

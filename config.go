@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/joho/godotenv"
 
+	"videotutorials/components/sendemail"
 	"videotutorials/db"
 )
 
@@ -27,8 +30,14 @@ type config struct {
 	Port            string `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one."`
 	DatabaseURL     string `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
 	MessageStoreURL string `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
+	BaseURL         string `name:"base-url" env:"BASE_URL" placeholder:"URL" help:"Address of the site as people reach it, for links in mails: https://videos.example; unset, http://localhost and the port."`
 	CookieSecret    string `name:"cookie-secret" env:"COOKIE_SECRET" placeholder:"SECRET" help:"At least 32 characters that sign cookies; unset, a secret is made and kept in the data folder. Replicas need the same one."`
-	DataDir         string `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, the private Postgres, the cookie secret."`
+	IdentityKey     string `name:"identity-key" env:"IDENTITY_KEY" placeholder:"KEY" help:"At least 32 characters by which e-mail addresses are found and links in mails are signed; unset, a key is made and kept in the data folder. It belongs to the message store and can never change."`
+	SMTPURL         string `name:"smtp-url" env:"SMTP_URL" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; unset, mails are written as files."`
+	EmailDirectory  string `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
+	Sender          string `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
+	Environment     string `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
+	DataDir         string `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, mails, the private Postgres, the cookie secret and the identity key."`
 	LogLevel        string `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	Demo            bool   `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
@@ -38,6 +47,14 @@ type commands struct {
 	Serve   struct{} `cmd:"" default:"1" help:"Run the site (the default)."`
 	Migrate struct{} `cmd:"" help:"Install Message DB and apply the migrations, then end."`
 	Demo_   struct{} `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
+	Admin   struct {
+		Grant struct {
+			Email string `arg:"" help:"E-mail address of a registered person."`
+		} `cmd:"" help:"Make a registered person an administrator."`
+	} `cmd:"" help:"Say who administers the site."`
+	Populate struct {
+		Number int `arg:"" optional:"" default:"15" help:"How many."`
+	} `cmd:"" help:"Register a number of people to try things out with, then end."`
 }
 
 // run is the program: one command with its configuration.
@@ -65,19 +82,26 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	p := &program{config: c.config, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
-	switch parsed.Command() {
-	case "migrate":
-		defer p.close()
-		return p.migrate(ctx)
-	case "demo":
-		defer p.close()
-		if err := p.open(ctx); err != nil {
-			return err
-		}
-		return p.demo.run(ctx)
-	default:
+	if parsed.Command() == "serve" {
 		return p.serve(ctx, out)
 	}
+	defer p.close()
+	p.joins = true
+	if parsed.Command() == "migrate" {
+		return p.migrate(ctx)
+	}
+	if err := p.open(ctx); err != nil {
+		return err
+	}
+	switch parsed.Command() {
+	case "demo":
+		return p.demo.run(ctx)
+	case "admin grant <email>":
+		return p.grantAdmin(ctx, out, c.Admin.Grant.Email)
+	case "populate", "populate <number>":
+		return p.populate(ctx, out, c.Populate.Number)
+	}
+	return fmt.Errorf("command line: %s is no command", parsed.Command())
 }
 
 func (p *program) migrate(ctx context.Context) error {
@@ -133,6 +157,25 @@ func (c config) check() (level slog.Level, err error) {
 	if c.CookieSecret != "" && len(c.CookieSecret) < 32 {
 		return level, fmt.Errorf("COOKIE_SECRET (--cookie-secret) has %d characters: it needs at least 32", len(c.CookieSecret))
 	}
+	if c.IdentityKey != "" && len(c.IdentityKey) < 32 {
+		return level, fmt.Errorf("IDENTITY_KEY (--identity-key) has %d characters: it needs at least 32", len(c.IdentityKey))
+	}
+	if u, err := url.Parse(c.BaseURL); c.BaseURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil) {
+		return level, fmt.Errorf("BASE_URL (--base-url) is %q: it must be a scheme and a host, like https://videos.example", c.BaseURL)
+	}
+	if c.Environment != "development" && c.Environment != "production" {
+		return level, fmt.Errorf("ENVIRONMENT (--environment) is %q: it must be development or production", c.Environment)
+	}
+	if c.Sender != "" {
+		if parsed, err := mail.ParseAddress(c.Sender); err != nil || parsed.Address != c.Sender {
+			return level, fmt.Errorf("SYSTEM_SENDER_EMAIL_ADDRESS (--system-sender-email-address) is %q: it must be an e-mail address", c.Sender)
+		}
+	}
+	if c.SMTPURL != "" {
+		if _, err := sendemail.NewSMTP(c.SMTPURL, "no-reply@localhost", nil); err != nil {
+			return level, fmt.Errorf("SMTP_URL (--smtp-url) cannot be used: %w", err)
+		}
+	}
 	if (c.DatabaseURL == "") != (c.MessageStoreURL == "") {
 		return level, errors.New("only one of DATABASE_URL (--database-url) and MESSAGE_STORE_CONNECTION_STRING (--message-store-connection-string) is set: set both, or neither to run a private Postgres")
 	}
@@ -149,43 +192,79 @@ func (c config) check() (level slog.Level, err error) {
 
 func (c config) mediaDir() string { return filepath.Join(c.DataDir, "media") }
 
-// cookieSecret returns the secret that was set, else the one in the data folder,
-// made on the first run. Two programs starting at once end up with the same one.
-func (c config) cookieSecret() ([]byte, error) {
-	if c.CookieSecret != "" {
-		return []byte(c.CookieSecret), nil
+// baseURL returns the address of the site as people reach it, without a slash at the end.
+func (c config) baseURL(port string) string {
+	if c.BaseURL != "" {
+		return strings.TrimSuffix(c.BaseURL, "/")
 	}
-	name := filepath.Join(c.DataDir, "cookie-secret")
+	return "http://localhost:" + port
+}
+
+// development reports whether the site is one to try things out with.
+func (c config) development() bool { return c.Environment == "development" }
+
+// transport returns the way that mails go, and the folder of the outbox where they
+// are written as files.
+func (c config) transport(baseURL string) (_ sendemail.Transport, outbox string, err error) {
+	from := c.Sender
+	if from == "" {
+		u, err := url.Parse(baseURL)
+		if err != nil {
+			return nil, "", fmt.Errorf("BASE_URL (--base-url): %w", err)
+		}
+		from = "no-reply@" + u.Hostname()
+	}
+	if c.SMTPURL != "" {
+		smtp, err := sendemail.NewSMTP(c.SMTPURL, from, nil)
+		if err != nil {
+			return nil, "", fmt.Errorf("SMTP_URL (--smtp-url) cannot be used: %w", err)
+		}
+		return smtp, "", nil
+	}
+	outbox = c.EmailDirectory
+	if outbox == "" {
+		outbox = filepath.Join(c.DataDir, "outbox")
+	}
+	return sendemail.NewDirectory(outbox, from), outbox, nil
+}
+
+// secret returns what was set, else what is kept in a file of the data folder, made
+// on the first run. Two programs starting at once end up with the same one.
+func (c config) secret(set, file string) ([]byte, error) {
+	if set != "" {
+		return []byte(set), nil
+	}
+	name := filepath.Join(c.DataDir, file)
 	secret, err := os.ReadFile(name)
 	if err == nil && len(secret) >= 32 {
 		return secret, nil
 	}
 	if err == nil {
-		return nil, fmt.Errorf("%s is too short to be a secret: remove it, and everybody gets a new session", name)
+		return nil, fmt.Errorf("%s is too short to be a secret: put back the one that was there, or remove it to have a new one made", name)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the cookie secret: %w", err)
+		return nil, fmt.Errorf("read a secret: %w", err)
 	}
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
 		return nil, fmt.Errorf("DATA_DIR (--data-dir) cannot be made: %w", err)
 	}
-	made, err := os.CreateTemp(c.DataDir, ".cookie-secret-*")
+	made, err := os.CreateTemp(c.DataDir, "."+file+"-*")
 	if err != nil {
-		return nil, fmt.Errorf("make the cookie secret: %w", err)
+		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	defer os.Remove(made.Name())
 	defer made.Close()
 	var random [32]byte
 	rand.Read(random[:])
 	if _, err := made.WriteString(hex.EncodeToString(random[:])); err != nil {
-		return nil, fmt.Errorf("make the cookie secret: %w", err)
+		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	if err := made.Sync(); err != nil {
-		return nil, fmt.Errorf("make the cookie secret: %w", err)
+		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	// A link, not a rename: the first one stays.
 	if err := os.Link(made.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("keep the cookie secret: %w", err)
+		return nil, fmt.Errorf("keep a secret: %w", err)
 	}
 	return os.ReadFile(name)
 }

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,14 +27,26 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
+	"videotutorials/aggregators/accountoperations"
 	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/registrations"
+	"videotutorials/aggregators/signins"
+	"videotutorials/aggregators/usercredentials"
 	"videotutorials/aggregators/viewcounts"
+	"videotutorials/app/account"
+	"videotutorials/app/authenticate"
 	"videotutorials/app/home"
 	"videotutorials/app/live"
 	"videotutorials/app/media"
+	"videotutorials/app/outbox"
+	"videotutorials/app/password"
 	"videotutorials/app/recordviewings"
+	"videotutorials/app/registerusers"
 	"videotutorials/app/web"
 	"videotutorials/assets"
+	"videotutorials/components/identity"
+	"videotutorials/components/identity/identitymsg"
+	"videotutorials/components/sendemail"
 	"videotutorials/db"
 	"videotutorials/messagestore"
 )
@@ -54,6 +67,11 @@ type program struct {
 	config        config
 	log           *slog.Logger
 	private       *db.Postgres // nil where the databases were given
+	joins         bool         // a command beside the site: it uses a private Postgres that the site runs
+	joined        bool         // it does
+	baseURL       string
+	mails         string // where they go, in words
+	key           identitymsg.Key
 	views         *pgxpool.Pool
 	messages      *pgxpool.Pool
 	store         *messagestore.Store
@@ -76,23 +94,38 @@ type (
 	application interface{ Routes(*echo.Echo) }
 )
 
-func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret []byte) {
-	p.store = messagestore.New(p.messages)
+func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret []byte, mails sendemail.Transport, outboxDir string) {
 	p.hub = live.New(p.log)
 	p.demo = newDemo(p.store, p.config.mediaDir(), p.log)
 	videos, counts := catalogue.NewQueries(p.views), viewcounts.NewQueries(p.views)
-	sessions := web.NewSessions(secret)
+	users, signIns := usercredentials.NewQueries(p.views), signins.NewQueries(p.views)
+	sessions := web.NewSessions(secret, strings.HasPrefix(p.baseURL, "https:"), signedIn{users, signIns}.person)
+	passwords := password.NewHasher(0)
+	outboxShown := outboxDir != "" && p.config.development()
 
-	components := []component{}
+	components := []component{
+		identity.New(p.store, identity.Config{Key: p.key, BaseURL: p.baseURL, AppName: p.config.AppName}),
+		sendemail.New(p.store, mails, sendemail.Config{}),
+	}
 	aggregators := []aggregator{
+		accountoperations.New(p.store, p.views),
 		catalogue.New(p.store, p.views),
+		registrations.New(p.store, p.views),
+		signins.New(p.store, p.views),
+		usercredentials.New(p.store, p.views),
 		viewcounts.New(p.store, p.views),
 	}
 	applications := []application{
+		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, sessions, p.key, p.hub),
+		authenticate.New(p.store, users, passwords, sessions, p.key, secret),
 		home.New(videos, counts, p.hub, p.demo.notice),
 		recordviewings.New(p.store, videos, counts, sessions, p.hub),
+		registerusers.New(p.store, registrations.NewQueries(p.views), passwords, sessions, p.key, p.hub, outboxShown),
 		media.New(p.config.mediaDir()),
 		health{p},
+	}
+	if outboxShown {
+		applications = append(applications, outbox.New(outboxDir))
 	}
 
 	var all []*messagestore.Subscription
@@ -113,7 +146,7 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 			return err
 		},
 	}
-	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log})
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown})
 	for _, a := range applications {
 		a.Routes(p.router)
 	}
@@ -142,20 +175,68 @@ func (p *program) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secret, err := p.config.cookieSecret()
+	secret, err := p.config.secret(p.config.CookieSecret, "cookie-secret")
 	if err != nil {
 		return err
 	}
-	p.assemble(listenMessages, listenViews, secret)
+	p.store = messagestore.New(p.messages)
+	if p.key, err = p.identityKey(ctx); err != nil {
+		return err
+	}
+	if p.baseURL == "" {
+		p.baseURL = p.config.baseURL(p.config.Port)
+	}
+	mails, outboxDir, err := p.config.transport(p.baseURL)
+	if err != nil {
+		return err
+	}
+	p.mails = "sent by SMTP_URL"
+	if outboxDir != "" {
+		p.mails = "not sent, but written to " + outboxDir
+	}
+	p.assemble(listenMessages, listenViews, secret, mails, outboxDir)
 	return nil
+}
+
+// signedIn finds out who a session belongs to, and whether it still does.
+type signedIn struct {
+	users   usercredentials.Queries
+	signIns signins.Queries
+}
+
+func (s signedIn) person(ctx context.Context, userID, sessionID string, generation int64) (web.Person, bool, error) {
+	user, _, err := s.users.ByID(ctx, userID)
+	if errors.Is(err, usercredentials.ErrNotFound) {
+		return web.Person{}, false, nil
+	}
+	if err != nil {
+		return web.Person{}, false, err
+	}
+	// A new password ends every session but the one that set it.
+	if generation != user.Generation && sessionID != user.KeptSession {
+		return web.Person{}, false, nil
+	}
+	ended, err := s.signIns.Ended(ctx, sessionID)
+	if err != nil || ended {
+		return web.Person{}, false, err
+	}
+	return web.Person{UserID: userID, SessionID: sessionID, Email: user.Email, Confirmed: user.Confirmed, Roles: user.Roles}, true, nil
 }
 
 func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, err error) {
 	if p.config.DatabaseURL != "" {
 		return p.config.DatabaseURL, p.config.MessageStoreURL, nil
 	}
-	if p.private, err = db.StartPostgres(ctx, p.config.DataDir, p.log); err != nil {
-		return "", "", err
+	if p.joins {
+		if p.private, err = db.RunningPostgres(p.config.DataDir); err != nil {
+			return "", "", err
+		}
+		p.joined = p.private != nil
+	}
+	if !p.joined {
+		if p.private, err = db.StartPostgres(ctx, p.config.DataDir, p.log); err != nil {
+			return "", "", err
+		}
 	}
 	return p.private.ViewsURL(), p.private.MessageStoreURL(), nil
 }
@@ -174,7 +255,7 @@ func (p *program) close() {
 	case <-closed:
 	case <-time.After(3 * time.Second): // a database that hangs does not hold up the stop
 	}
-	if p.private != nil {
+	if p.private != nil && !p.joined {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := p.private.Stop(ctx); err != nil {
@@ -196,6 +277,11 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("PORT (--port) %s cannot be used: %w", p.config.Port, err)
 	}
 	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return fmt.Errorf("the address that is listened on: %w", err)
+	}
+	p.baseURL = p.config.baseURL(port)
 	defer p.close()
 	if err := p.open(ctx); err != nil {
 		return err
@@ -216,7 +302,9 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	p.announce(out, listener.Addr())
+	if err := p.announce(ctx, out, port); err != nil {
+		return err
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.subscriptions.Run(ctx) })
@@ -250,7 +338,11 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 }
 
 // announce tells the person at the terminal where the site is and what it runs on.
-func (p *program) announce(out io.Writer, address net.Addr) {
+func (p *program) announce(ctx context.Context, out io.Writer, port string) error {
+	link, err := p.firstAdminLink(ctx)
+	if err != nil {
+		return err
+	}
 	chosen := "given by DATABASE_URL and MESSAGE_STORE_CONNECTION_STRING"
 	if p.private != nil {
 		chosen = "private " + p.private.Binaries.String()
@@ -260,10 +352,18 @@ func (p *program) announce(out io.Writer, address net.Addr) {
 		dir = p.config.DataDir
 	}
 	fmt.Fprintf(out, "%s\n", p.config.AppName)
-	fmt.Fprintf(out, "  address       http://localhost:%d\n", address.(*net.TCPAddr).Port)
+	fmt.Fprintf(out, "  address       http://localhost:%s\n", port)
+	if p.config.BaseURL != "" {
+		fmt.Fprintf(out, "  reached at    %s\n", p.baseURL)
+	}
 	fmt.Fprintf(out, "  data folder   %s\n", dir)
 	fmt.Fprintf(out, "  databases     %s\n", chosen)
+	fmt.Fprintf(out, "  mails         %s\n", p.mails)
+	if link != "" {
+		fmt.Fprintf(out, "  first admin   %s\n", link)
+	}
 	for _, s := range p.subscriptions.Status() {
 		fmt.Fprintf(out, "  subscription  %s follows %s\n", s.Name, s.Category)
 	}
+	return nil
 }

@@ -104,7 +104,14 @@ func (o *output) find(ctx context.Context, pattern string, exited <-chan error) 
 // startOn starts the program over databases of a test.
 func startOn(t *testing.T, database *dbtest.DB, args ...string) *site {
 	t.Helper()
-	return start(t, folder(t), []string{"DATABASE_URL=" + database.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + database.MessageStoreURL}, args...)
+	return start(t, folder(t), environment(database), args...)
+}
+
+// environment is what the program is told to run over databases of a test. One key
+// for all, because a message store belongs to one.
+func environment(database *dbtest.DB) []string {
+	return []string{"DATABASE_URL=" + database.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + database.MessageStoreURL,
+		"IDENTITY_KEY=" + strings.Repeat("identity", 4), "ENVIRONMENT=development"}
 }
 
 // folder returns a data folder that the private Postgres's user can reach.

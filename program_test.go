@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -221,7 +222,7 @@ func TestHealth(t *testing.T) {
 func TestTwoReplicasStartAtOnceOnEmptyDatabases(t *testing.T) {
 	t.Parallel()
 	empty := dbtest.NewEmpty(t)
-	env := []string{"DATABASE_URL=" + empty.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + empty.MessageStoreURL}
+	env := environment(empty)
 	a, b := launch(t, folder(t), env), launch(t, folder(t), env)
 	a.await()
 	b.await()
@@ -237,7 +238,7 @@ func TestThePrivatePostgresSurvives(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	s := start(t, dir, nil, "--no-demo")
-	if out := s.output.String(); !strings.Contains(out, "private Postgres 1") || !strings.Contains(out, dir) || strings.Count(out, "subscription  ") != 2 {
+	if out := s.output.String(); !strings.Contains(out, "private Postgres 1") || !strings.Contains(out, dir) || strings.Count(out, "subscription  ") != 12 {
 		t.Errorf("what it prints:\n%s", out)
 	}
 	program, err := built()
@@ -316,6 +317,14 @@ func TestConfigurationIsCheckedAndExplained(t *testing.T) {
 		"port by flag":   {nil, []string{"--port", "70000"}, `PORT (--port) is "70000"`},
 		"log level":      {[]string{"LOG_LEVEL=loud"}, nil, `LOG_LEVEL (--log-level) is "loud"`},
 		"secret":         {[]string{"COOKIE_SECRET=short"}, nil, "COOKIE_SECRET (--cookie-secret) has 5 characters"},
+		"identity key":   {[]string{"IDENTITY_KEY=short"}, nil, "IDENTITY_KEY (--identity-key) has 5 characters"},
+		"base URL":       {[]string{"BASE_URL=videos.example"}, nil, `BASE_URL (--base-url) is "videos.example"`},
+		"base URL, path": {[]string{"BASE_URL=https://videos.example/site"}, nil, "BASE_URL (--base-url) is"},
+		"environment":    {[]string{"ENVIRONMENT=test"}, nil, `ENVIRONMENT (--environment) is "test"`},
+		"sender":         {[]string{"SYSTEM_SENDER_EMAIL_ADDRESS=me"}, nil, `SYSTEM_SENDER_EMAIL_ADDRESS (--system-sender-email-address) is "me"`},
+		"mail server":    {[]string{"SMTP_URL=http://user:hidden@mail.example"}, nil, "SMTP_URL (--smtp-url) cannot be used"},
+		"nobody":         {nil, []string{"populate", "0"}, "at least 1"},
+		"no number":      {nil, []string{"populate", "many"}, "many"},
 		"one database":   {[]string{"DATABASE_URL=postgres://localhost/x"}, nil, "only one of DATABASE_URL"},
 		"not a URL":      {[]string{"DATABASE_URL=host=x password=hidden", "MESSAGE_STORE_CONNECTION_STRING=postgres://localhost/x"}, nil, "DATABASE_URL (--database-url) cannot be used"},
 		"unknown flag":   {nil, []string{"--colour"}, "unknown flag --colour"},
@@ -338,7 +347,12 @@ func TestConfigurationIsCheckedAndExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"APP_NAME", "PORT", "DATABASE_URL", "MESSAGE_STORE_CONNECTION_STRING", "COOKIE_SECRET", "DATA_DIR", "LOG_LEVEL"} {
+	settings := reflect.TypeFor[config]()
+	for i := range settings.NumField() {
+		name := settings.Field(i).Tag.Get("env")
+		if name == "" {
+			continue
+		}
 		if !strings.Contains(out, "$"+name) {
 			t.Errorf("--help does not explain %s:\n%s", name, out)
 		}
@@ -346,10 +360,28 @@ func TestConfigurationIsCheckedAndExplained(t *testing.T) {
 			t.Errorf(".env.example does not show %s", name)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "demo", "--no-demo"} {
+	for _, command := range []string{"serve", "migrate", "demo", "populate", "admin grant", "--no-demo"} {
 		if !strings.Contains(out, command) && !strings.Contains(out, strings.Replace(command, "--no-", "--[no-]", 1)) {
 			t.Errorf("--help does not show %s:\n%s", command, out)
 		}
+	}
+}
+
+// A message store is begun with one identity key, and a program with another one does
+// not start: it would find nobody, and let every address be registered again.
+func TestAnotherIdentityKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	startOn(t, database).stop()
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(within(t), program)
+	command.Dir = t.TempDir()
+	command.Env = append(environment(database), "PATH="+os.Getenv("PATH"), "PORT=0", "DATA_DIR="+folder(t), "IDENTITY_KEY="+strings.Repeat("different", 4))
+	if out, err := command.CombinedOutput(); err == nil || !strings.Contains(string(out), "not the identity key") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
@@ -386,7 +418,7 @@ func TestMigrateAndDemoCommands(t *testing.T) {
 	for _, name := range []string{"migrate", "migrate", "demo", "demo"} {
 		command := exec.CommandContext(within(t), program, name)
 		command.Dir = t.TempDir()
-		command.Env = []string{"PATH=" + os.Getenv("PATH"), "DATA_DIR=" + dir, "DATABASE_URL=" + empty.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + empty.MessageStoreURL}
+		command.Env = append(environment(empty), "PATH="+os.Getenv("PATH"), "DATA_DIR="+dir)
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out)
 		}
@@ -396,7 +428,7 @@ func TestMigrateAndDemoCommands(t *testing.T) {
 	if err != nil || len(published) != 3*len(demoLessons()) {
 		t.Errorf("%d messages for %d lessons, %v", len(published), len(demoLessons()), err)
 	}
-	s := start(t, dir, []string{"DATABASE_URL=" + empty.ViewsURL, "MESSAGE_STORE_CONNECTION_STRING=" + empty.MessageStoreURL})
+	s := start(t, dir, environment(empty))
 	until(t, "the lessons are listed, the first one first", func() bool {
 		body := get(t, s.url+"/").body
 		first, last := strings.Index(body, demoID(demoLessons()[0])), strings.Index(body, demoID(demoLessons()[len(demoLessons())-1]))

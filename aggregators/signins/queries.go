@@ -34,8 +34,9 @@ type Queries struct{ views *pgxpool.Pool }
 // NewQueries returns queries on the view data.
 func NewQueries(views *pgxpool.Pool) Queries { return Queries{views} }
 
-// Of returns up to limit sign-ins of a person, the newest first, and the version of
-// the view data that says so.
+// Of returns the newest sign-ins of a person, up to limit, and whatever session is still
+// open, up to as many more: strangers who fail to log in push no session off the list.
+// The newest stand first. The version is that of the view data that says so.
 func (q Queries) Of(ctx context.Context, userID string, limit int) (list []SignIn, version int64, err error) {
 	var key *string // null is nobody
 	if messagestore.ValidID(userID) {
@@ -44,8 +45,11 @@ func (q Queries) Of(ctx context.Context, userID string, limit int) (list []SignI
 	// One statement, so one snapshot: the version is that of exactly these rows.
 	rows, err := q.views.Query(ctx, `
 		SELECT c.version, to_jsonb(s) FROM checkpoint c LEFT JOIN (
-			SELECT id, at, browser, failed_reason, ended_at, ended_reason FROM sign_ins
-			WHERE user_id = $1 AND at IS NOT NULL ORDER BY user_id, at DESC, id LIMIT $2
+			(SELECT id, at, browser, failed_reason, ended_at, ended_reason FROM sign_ins
+			WHERE user_id = $1 AND at IS NOT NULL ORDER BY user_id, at DESC, id LIMIT $2)
+			UNION
+			(SELECT id, at, browser, failed_reason, ended_at, ended_reason FROM sign_ins
+			WHERE user_id = $1 AND at IS NOT NULL AND ended_at IS NULL AND failed_reason = '' ORDER BY user_id, at DESC LIMIT $2)
 		) s ON true WHERE c.name = '`+Name+`' ORDER BY s.at DESC, s.id`, key, limit)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read sign-ins: %w", err)

@@ -59,7 +59,7 @@ func TestEachEvent(t *testing.T) {
 	second := signins.SignIn{ID: two}
 	second.At = f.authentication(id, authenticationmsg.UserLoggedIn{UserID: id, SessionID: two})
 	f.list(id, 10, second, failed, first)
-	f.list(id, 2, second, failed)
+	f.list(id, 2, second, failed, first) // the open ones are never pushed off
 	f.open(id, one, two)
 	if f.ended(one) || f.ended(two) || f.ended(failure) || f.ended(messagestore.NewID()) {
 		t.Error("a session has ended that has not")
@@ -68,6 +68,7 @@ func TestEachEvent(t *testing.T) {
 	first.EndedReason = authenticationmsg.EndedAway
 	first.EndedAt = f.authentication(id, authenticationmsg.SessionEnded{UserID: id, SessionID: one, Reason: authenticationmsg.EndedAway})
 	f.list(id, 10, second, failed, first)
+	f.list(id, 2, second, failed)
 	f.open(id, two)
 	if !f.ended(one) || f.ended(two) {
 		t.Error("it has ended, the other has not")

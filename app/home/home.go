@@ -24,7 +24,8 @@ type App struct {
 	counts viewcounts.Queries
 	notice func() string
 	feed   *live.Feed
-	first  *live.Cache[web.Rendered] // the first page, which is the same for everybody
+	// The first page, which is the same for everybody, but for its head.
+	first, firstSignedIn *live.Cache[web.Rendered]
 }
 
 // New returns the application. notice returns a sentence for an empty list, such
@@ -33,6 +34,7 @@ func New(videos catalogue.Queries, counts viewcounts.Queries, hub *live.Hub, not
 	a := &App{videos: videos, counts: counts, notice: notice}
 	a.feed = hub.Feed(a.render)
 	a.first = live.NewCache[web.Rendered](hub, catalogue.Name, viewcounts.Name)
+	a.firstSignedIn = live.NewCache[web.Rendered](hub, catalogue.Name, viewcounts.Name)
 	return a
 }
 
@@ -47,21 +49,24 @@ func (a *App) show(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	p := web.Page(c, "")
 	page := func(ctx context.Context) (rendered web.Rendered, keep bool, err error) {
 		h, at, err := a.read(ctx, before)
 		if err != nil {
 			return rendered, false, err
 		}
-		p := web.Page(c, "")
 		p.Description = "Short video lessons, with view counts that follow what happens."
 		p.Live = "/live?" + url.Values{"at": {at.String()}, "before": {strconv.FormatInt(before, 10)}}.Encode()
 		rendered, err = web.Prerender(ctx, views.HomePage(p, h))
 		return rendered, h.Notice == "", err // a notice changes without an event
 	}
 	var rendered web.Rendered
-	if before == 0 {
+	switch {
+	case before == 0 && p.SignedIn:
+		rendered, err = a.firstSignedIn.Get(c.Request().Context(), page)
+	case before == 0:
 		rendered, err = a.first.Get(c.Request().Context(), page)
-	} else {
+	default:
 		rendered, _, err = page(c.Request().Context())
 	}
 	if err != nil {

@@ -32,9 +32,13 @@ func (a *App) recordViewing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.store.Write(ctx, viewingmsg.Category.Stream(video.ID), viewingmsg.VideoViewed{VideoID: video.ID},
+	person, _, err := a.sessions.Person(c)
+	if err != nil {
+		return err
+	}
+	_, err = a.store.Write(ctx, viewingmsg.Category.Stream(video.ID), viewingmsg.VideoViewed{VideoID: video.ID, UserID: person.UserID},
 		messagestore.WithID(a.viewingID(session, video.ID)),
-		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c)}))
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: person.UserID}))
 	if err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
 		return err
 	}

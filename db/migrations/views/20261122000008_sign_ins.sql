@@ -15,7 +15,7 @@ CREATE TABLE sign_ins (
 
 CREATE INDEX sign_ins_newest_first ON sign_ins (user_id, at DESC, id) WHERE at IS NOT NULL;
 
-CREATE INDEX sign_ins_open ON sign_ins (user_id) WHERE at IS NOT NULL AND ended_at IS NULL AND failed_reason = '';
+CREATE INDEX sign_ins_open ON sign_ins (user_id, at DESC) WHERE at IS NOT NULL AND ended_at IS NULL AND failed_reason = '';
 
 -- migrate:down
 DROP TABLE sign_ins;
