@@ -226,13 +226,13 @@ func (b *browser) ask(method, path string, fields ...string) answer {
 	}
 	response, err := b.client.Do(r)
 	if err != nil {
-		b.t.Error(err) // not Fatal: some ask from goroutines of their own
+		b.t.Error(err)
 		return answer{}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		b.t.Error(err) // not Fatal: some ask from goroutines of their own
+		b.t.Error(err)
 		return answer{}
 	}
 	return answer{response.StatusCode, string(body), response.Header.Get("Location"), response.Header}
