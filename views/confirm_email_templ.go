@@ -152,7 +152,7 @@ func ConfirmEmailPage(p Page, c ConfirmEmail) templ.Component {
 					}
 					return nil
 				})
-				templ_7745c5c3_Err = sheet("Confirm your e-mail address.", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var5), templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = sheet("Confirm your address.", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var5), templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -83,7 +83,7 @@ func (r Registration) steps() []step {
 	}
 	if r.Rejected != nil {
 		steps[1].Title, steps[1].Message = "Not registered", "RegistrationRejected"
-		steps[1].Failed = or(or(sentence(r.Rejected.EmailProblem), sentence(r.Rejected.PasswordProblem)), "It was refused.")
+		steps[1].Failed = "It was refused. The form says why."
 		return steps[:2]
 	}
 	if r.FailedReason != "" && r.SentAt.IsZero() {
@@ -363,7 +363,7 @@ func registrationText(r Registration) templ.Component {
 		}
 		switch {
 		case r.Rejected != nil:
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 15, "Nothing was kept of it but the refusal. Change what is wrong and send it again.")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 15, "Change what is wrong and send it again. Your password is not kept, so type it anew.")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -78,24 +78,30 @@ func TestGolden(t *testing.T) {
 		"push-total":       Push(VideosWatchedID, VideosWatched(1)),
 		"push-lessons":     Push(LessonsID, LessonList([]Lesson{play})),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := lines.Replace(render(t, c)) + "\n"
-			file := filepath.Join("testdata", name+".golden.html")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatalf("%v; run go test ./views -update", err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs from what is rendered now; look at the difference after go test ./views -update. Got:\n%s", file, got)
-			}
-		})
+		golden(t, name, c)
 	}
+}
+
+// golden compares what is rendered with the file of that name.
+func golden(t *testing.T, name string, c templ.Component) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		got := lines.Replace(render(t, c)) + "\n"
+		file := filepath.Join("testdata", name+".golden.html")
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%v; run go test ./views -update", err)
+		}
+		if got != string(want) {
+			t.Errorf("%s differs from what is rendered now; look at the difference after go test ./views -update. Got:\n%s", file, got)
+		}
+	})
 }
 
 // What people type must stay text: in content, in attributes, and inside the push wrapper,

@@ -110,7 +110,7 @@ function announcer(note) {
     open: [[0, '']],
     reconnecting: [
       [300, 'Reconnecting…'],
-      [5000, 'Reconnecting… The counts may be behind. They catch up by themselves, you need not reload.'],
+      [5000, 'Reconnecting… This page may be behind. It catches up by itself, you need not reload.'],
     ],
     closed: [[0, 'This page is no longer updated. Reload it to see how things stand.']],
   }
