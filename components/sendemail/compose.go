@@ -26,6 +26,10 @@ type composed struct {
 // longestSubject is far more than anybody reads, in bytes.
 const longestSubject = 1000
 
+// newlines makes one kind of line end of three: the encoding of mails gets confused by
+// a carriage return alone.
+var newlines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // compose makes the message of a mail. It fails with a permanent [Refusal] for a mail
 // that cannot be one.
 func compose(m sendemailmsg.Mail, from string, date time.Time) (composed, error) {
@@ -40,7 +44,7 @@ func compose(m sendemailmsg.Mail, from string, date time.Time) (composed, error)
 	switch {
 	case !messagestore.ValidID(m.EmailID):
 		return composed{}, &Refusal{Reason: "the id of the mail is no UUID", Permanent: true}
-	case !oneLine(m.Subject) || len(m.Subject) > longestSubject:
+	case !oneLine(m.Subject) || len(m.Subject) > longestSubject || strings.Contains(m.Subject, "=?"): // mail programs would read that as a code
 		return composed{}, &Refusal{Reason: "the subject is not one line of text", Permanent: true}
 	}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
@@ -50,9 +54,9 @@ func compose(m sendemailmsg.Mail, from string, date time.Time) (composed, error)
 	msg.SetDateWithValue(date)
 	msg.SetMessageIDWithValue(m.EmailID + "@" + domain(sender.Address))
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
+	msg.SetBodyString(gomail.TypeTextPlain, newlines.Replace(m.Text))
 	if m.HTML != "" {
-		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
+		msg.AddAlternativeString(gomail.TypeTextHTML, newlines.Replace(m.HTML))
 	}
 	var b bytes.Buffer
 	if _, err := msg.WriteTo(&b); err != nil {

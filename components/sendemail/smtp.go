@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -25,6 +26,9 @@ const (
 	// How long a mail server may take for one answer, and for a whole mail.
 	answerTime = time.Minute
 	mailTime   = 3 * time.Minute
+	// Once the server has the whole mail, its answer is waited for this much longer than
+	// anything else: a mail that went and is not known to have gone goes twice.
+	verdictTime = 3 * time.Second
 	// A server that has taken the mail is not waited for any longer than this.
 	farewellTime = time.Second
 	// A mail that broke so many connections in a row is postponed: a server that dies of
@@ -119,7 +123,7 @@ func (s *SMTP) Send(ctx context.Context, mail sendemailmsg.Mail) error {
 		return fmt.Errorf("connect to the mail server %s: %w", s, ended(limited, err))
 	}
 	defer conn.Close()
-	err = transmit(client, c)
+	err = transmit(client, c, func() { conn.decided.Store(true) })
 	var no *Refusal
 	if err == nil || errors.As(err, &no) {
 		s.broke(mail.EmailID, false)
@@ -127,7 +131,7 @@ func (s *SMTP) Send(ctx context.Context, mail sendemailmsg.Mail) error {
 		_ = client.Quit() // the mail is decided already
 		return err
 	}
-	if ctx.Err() == nil && s.broke(mail.EmailID, true) >= mostBroken {
+	if ctx.Err() == nil && !errors.Is(err, errLogIn) && s.broke(mail.EmailID, true) >= mostBroken {
 		s.broke(mail.EmailID, false)
 		return &Refusal{Reason: "the mail server broke the connection at this mail, time and again"}
 	}
@@ -154,7 +158,8 @@ func (s *SMTP) broke(emailID string, again bool) int {
 }
 
 // connect returns a client that has said hello, and has TLS and is logged in where
-// that is wanted. The end of ctx closes the connection.
+// that is wanted. The end of ctx closes the connection, and soon afterwards where the
+// server has the whole mail.
 func (s *SMTP) connect(ctx context.Context) (*smtp.Client, *patientConn, error) {
 	var conn *patientConn
 	dial := func(dialling context.Context, network, _ string) (net.Conn, error) {
@@ -165,7 +170,14 @@ func (s *SMTP) connect(ctx context.Context) (*smtp.Client, *patientConn, error) 
 		if err != nil {
 			return nil, err
 		}
-		conn = &patientConn{Conn: raw, patience: s.answerTime, stop: context.AfterFunc(ctx, func() { raw.Close() })}
+		conn = &patientConn{Conn: raw, patience: s.answerTime}
+		conn.stop = context.AfterFunc(ctx, func() {
+			if conn.decided.Load() {
+				time.AfterFunc(verdictTime, func() { raw.Close() })
+				return
+			}
+			raw.Close()
+		})
 		if !s.implicit {
 			return conn, nil
 		}
@@ -196,8 +208,9 @@ func (s *SMTP) connect(ctx context.Context) (*smtp.Client, *patientConn, error) 
 	return client, conn, err
 }
 
-// transmit says one mail to a server that waits for one.
-func transmit(client *smtp.Client, c composed) error {
+// transmit says one mail to a server that waits for one. It calls complete before the
+// server can know that it has the whole mail.
+func transmit(client *smtp.Client, c composed, complete func()) error {
 	// A mail that asks for SMTPUTF8 can go no further where a server does not know it.
 	client.SkipSMTPUTF8(!c.utf8)
 	if knows, _ := client.Extension("SMTPUTF8"); c.utf8 && !knows {
@@ -216,8 +229,12 @@ func transmit(client *smtp.Client, c composed) error {
 	if _, err := data.Write(c.message); err != nil {
 		return answered("the mail", err)
 	}
+	complete()
 	return answered("the mail", data.Close())
 }
+
+// errLogIn says that the server takes no mail from us, whatever it is.
+var errLogIn = errors.New("the mail server wants another log-in")
 
 // answered tells a refusal of one mail from trouble with the server.
 func answered(what string, err error) error {
@@ -225,12 +242,11 @@ func answered(what string, err error) error {
 	if err == nil || !errors.As(err, &answer) {
 		return err
 	}
-	switch answer.Code {
-	case 421, 530, 534, 535, 538: // it closes, or wants another log-in: that is not about this mail
-		// Its words are left out: they may name the recipient, and this goes to the log.
-		return fmt.Errorf("the mail server answered %d to %s", answer.Code, what)
-	}
-	if answer.Code < 400 {
+	// The server's words are left out of what goes to the log: they may name the recipient.
+	switch {
+	case answer.Code == 530, answer.Code == 534, answer.Code == 535, answer.Code == 538:
+		return fmt.Errorf("%w: %d to %s", errLogIn, answer.Code, what)
+	case answer.Code == 421, answer.Code < 400: // it closes the connection, or makes no sense
 		return fmt.Errorf("the mail server answered %d to %s", answer.Code, what)
 	}
 	return &Refusal{Reason: reason(fmt.Sprintf("the mail server refused %s: %d %s", what, answer.Code, answer.Msg)), Permanent: answer.Code >= 500}
@@ -252,6 +268,7 @@ type patientConn struct {
 	net.Conn
 	patience time.Duration
 	stop     func() bool
+	decided  atomic.Bool // the server has the whole mail
 }
 
 func (c *patientConn) Read(b []byte) (int, error) {

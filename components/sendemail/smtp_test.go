@@ -294,6 +294,12 @@ func TestMailThatBreaksConnections(t *testing.T) {
 	if len(s.broken) > 0 {
 		t.Errorf("%d mails are remembered", len(s.broken))
 	}
+	locked := newMailServer(t, startTLS, &mailServer{}, "PLAIN").client("smtp://", "")
+	for range mostBroken + 1 {
+		if err := locked.Send(soon(t), welcome("ann@example.com")); !errors.Is(err, errLogIn) {
+			t.Fatalf("a server that wants a log-in is trouble with the server for ever, not with a mail: %v", err)
+		}
+	}
 }
 
 func TestEndOfContext(t *testing.T) {
@@ -328,6 +334,16 @@ func TestEndOfContext(t *testing.T) {
 				t.Errorf("it took %s to stop", took)
 			}
 		})
+	}
+}
+
+// What went before the end is known to have gone.
+func TestEndOfContextWhileTheServerDecides(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(soon(t))
+	server := newMailServer(t, noTLS, &mailServer{onData: func(*smtp.Conn, string, []byte) error { cancel(); return nil }})
+	if err := server.client("smtp://", "?tls=none").Send(ctx, welcome("ann@example.com")); err != nil || len(server.deliveries()) != 1 {
+		t.Errorf("%v, %d deliveries", err, len(server.deliveries()))
 	}
 }
 
