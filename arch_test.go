@@ -23,7 +23,7 @@ var imports = []struct {
 	{"aggregators/*", []string{"components/*/*msg", "messagestore"}, []string{pgxModule}},
 	{"views", []string{"aggregators/*"}, []string{templModule}},
 	{"app/live", nil, []string{echoModule, templModule, sseModule}},
-	{"app/password", nil, nil},
+	{"app/password", []string{"messagestore"}, nil},
 	{"app/web", []string{"assets", "messagestore", "views"}, []string{echoModule, templModule}},
 	{"app/*", []string{"app/web", "app/live", "app/password", "views", "aggregators/*", "components/*/*msg", "messagestore", "db/media"}, []string{echoModule, templModule}},
 	{"assets", nil, nil},
