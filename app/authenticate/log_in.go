@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/usercredentials"
+	"videotutorials/app/password"
 	"videotutorials/app/web"
 	"videotutorials/components/authentication/authenticationmsg"
 	"videotutorials/components/identity/identitymsg"
@@ -130,10 +131,14 @@ func (a *App) fail(c echo.Context, t try, user usercredentials.User) error {
 	return err
 }
 
-// upgrade asks for a better hash of the password that was just verified.
+// upgrade asks for a better hash of the password that was just verified. Where too many
+// wait for theirs, the next log-in will do.
 func (a *App) upgrade(c echo.Context, t try, user usercredentials.User) error {
 	ctx := c.Request().Context()
 	hash, err := a.passwords.Hash(ctx, t.password)
+	if errors.Is(err, password.ErrBusy) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
