@@ -99,11 +99,15 @@ var appliers = []messagestore.Applier[person]{
 	apply(func(p *person, m messagestore.Message[identitymsg.RoleChangeRejected]) {}),
 }
 
-// apply returns an applier that also remembers the command that an event answers.
+// apply returns an applier that also remembers the command that an event answers. An
+// event that names no cause is of another program, which answered what came before it.
 func apply[T messagestore.Body](change func(*person, messagestore.Message[T])) messagestore.Applier[person] {
 	return messagestore.Apply(func(p *person, m messagestore.Message[T]) {
-		if m.Metadata.CausationMessageStreamName == identitymsg.Category.CommandStream(m.Stream.ID()) {
+		switch m.Metadata.CausationMessageStreamName {
+		case identitymsg.Category.CommandStream(m.Stream.ID()):
 			p.sequence = max(p.sequence, m.Metadata.CausationMessageGlobalPosition)
+		case "":
+			p.sequence = max(p.sequence, m.GlobalPosition)
 		}
 		change(p, m)
 	})

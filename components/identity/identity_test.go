@@ -341,6 +341,42 @@ func TestACommandThatWaitsIsNotLost(t *testing.T) {
 	}
 }
 
+// What another program answered, whose events say less, is not answered again.
+func TestCommandsOfOldAreDone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	old := b.write(adaCommands, register)
+	b.write(adaStream, registered)
+	b.handle(old, b.commands())
+	if n := len(b.all(adaStream)); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	b.When(b.commands(), adaCommands, identitymsg.GrantRole{UserID: ada, Role: identitymsg.Creator}) // with the old one once more
+	if all := b.all(adaStream); len(all) != 2 || all[1].Type != "RoleGranted" {
+		t.Errorf("%v", all)
+	}
+}
+
+// What was decided on a person as they were is not written when something has happened
+// since.
+func TestADecisionOnOldFactsIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(adaStream, registered)
+	m, err := messagestore.Decode[identitymsg.UpgradePasswordHash](b.write(adaCommands, identitymsg.UpgradePasswordHash{UserID: ada, PasswordHash: "better", Replaces: "hash"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.person(b.ctx, ada)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(adaStream, identitymsg.PasswordChanged{UserID: ada, PasswordHash: "new"})
+	if err := answer(b.ctx, b.Component, p, m, identitymsg.PasswordHashUpgraded{UserID: ada, PasswordHash: "better"}); !errors.Is(err, messagestore.ErrWrongExpectedVersion) {
+		t.Error(err)
+	}
+}
+
 // Twenty people register with one address at once, in two processes.
 func TestOneAddressIsOnePerson(t *testing.T) {
 	t.Parallel()

@@ -158,6 +158,23 @@ func TestEventsAreMailed(t *testing.T) {
 	}
 }
 
+// A link that no longer does anything is not sent.
+func TestOnlyTheLastLinkIsSent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(adaStream, registered)
+	var asked []messagestore.Raw
+	for _, id := range []string{"r1", "r2"} {
+		asked = append(asked, b.write(adaStream, identitymsg.PasswordResetRequested{UserID: ada, ResetID: id}))
+	}
+	b.handle(asked[0], b.events())
+	b.handle(asked[1], b.events())
+	sent, err := b.store.ReadCategory(b.ctx, sendemailmsg.Category.Commands(), messagestore.CategoryQuery{})
+	if err != nil || len(sent) != 1 || sent[0].Stream.ID() != messagestore.DeriveID("email", "password-reset", asked[1].ID) {
+		t.Errorf("%d mails, %v", len(sent), err)
+	}
+}
+
 // Who was welcomed when they registered, by whatever program, is not welcomed again.
 func TestNobodyIsWelcomedTwice(t *testing.T) {
 	t.Parallel()
