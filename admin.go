@@ -17,16 +17,34 @@ import (
 // commandPatience is how long a command waits for the outcome of its messages.
 const commandPatience = 30 * time.Second
 
-// grantAdmin makes a registered person an administrator, whether or not the site is
+// roleChange is what admin grant and admin revoke are told.
+type roleChange struct {
+	Email string `arg:"" help:"E-mail address of a registered person."`
+	Role  string `enum:"admin,creator" default:"admin" help:"The role: admin or creator."`
+}
+
+// grantRole gives a registered person a role, revokeRole takes it away.
+func (p *program) grantRole(ctx context.Context, out io.Writer, r roleChange) error {
+	return p.changeRole(ctx, out, r, func(userID string) messagestore.Body {
+		return identitymsg.GrantRole{UserID: userID, Role: r.Role}
+	}, "is now")
+}
+
+func (p *program) revokeRole(ctx context.Context, out io.Writer, r roleChange) error {
+	return p.changeRole(ctx, out, r, func(userID string) messagestore.Body {
+		return identitymsg.RevokeRole{UserID: userID, Role: r.Role}
+	}, "is no longer")
+}
+
+// changeRole writes the command and waits for its outcome, whether or not the site is
 // running: it runs the components beside it until the outcome is there.
-func (p *program) grantAdmin(ctx context.Context, out io.Writer, email string) error {
-	userID, err := p.holder(ctx, email)
+func (p *program) changeRole(ctx context.Context, out io.Writer, r roleChange, command func(userID string) messagestore.Body, says string) error {
+	userID, err := p.holder(ctx, r.Email)
 	if err != nil {
 		return err
 	}
 	trace := messagestore.NewID()
-	_, err = p.store.Write(ctx, identitymsg.Category.CommandStream(userID), identitymsg.GrantRole{UserID: userID, Role: identitymsg.Admin},
-		messagestore.WithMetadata(messagestore.Metadata{TraceID: trace}))
+	_, err = p.store.Write(ctx, identitymsg.Category.CommandStream(userID), command(userID), messagestore.WithMetadata(messagestore.Metadata{TraceID: trace}))
 	if err != nil {
 		return err
 	}
@@ -36,12 +54,12 @@ func (p *program) grantAdmin(ctx context.Context, out io.Writer, email string) e
 	group.Go(func() error { return p.subscriptions.Run(ctx) })
 	group.Go(func() error {
 		defer cancel()
-		return p.granted(ctx, identitymsg.Category.Stream(userID), trace)
+		return p.roleChanged(ctx, identitymsg.Category.Stream(userID), trace)
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s is an administrator.\n", email)
+	_, err = fmt.Fprintf(out, "%s %s %s.\n", r.Email, says, map[string]string{identitymsg.Admin: "an administrator", identitymsg.Creator: "a creator"}[r.Role])
 	return err
 }
 
@@ -62,8 +80,8 @@ func (p *program) holder(ctx context.Context, email string) (userID string, err 
 	return reserved.Data.UserID, err
 }
 
-// granted waits for the event that the command of a trace led to.
-func (p *program) granted(ctx context.Context, stream messagestore.Stream, trace string) error {
+// roleChanged waits for the event that the command of a trace led to.
+func (p *program) roleChanged(ctx context.Context, stream messagestore.Stream, trace string) error {
 	for {
 		for m, err := range p.store.Read(ctx, stream, 0) {
 			if err != nil {
@@ -75,7 +93,7 @@ func (p *program) granted(ctx context.Context, stream messagestore.Stream, trace
 			}
 			switch {
 			case metadata.TraceID != trace:
-			case m.Type == (identitymsg.RoleGranted{}).MessageType():
+			case m.Type == (identitymsg.RoleGranted{}).MessageType(), m.Type == (identitymsg.RoleRevoked{}).MessageType():
 				return nil
 			default:
 				rejected, err := messagestore.Decode[identitymsg.RoleChangeRejected](m)

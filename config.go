@@ -48,9 +48,8 @@ type commands struct {
 	Migrate struct{} `cmd:"" help:"Install Message DB and apply the migrations, then end."`
 	Demo_   struct{} `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
 	Admin   struct {
-		Grant struct {
-			Email string `arg:"" help:"E-mail address of a registered person."`
-		} `cmd:"" help:"Make a registered person an administrator."`
+		Grant  roleChange `cmd:"" help:"Make a registered person an administrator, or give them another role."`
+		Revoke roleChange `cmd:"" help:"Take the role away again."`
 	} `cmd:"" help:"Say who administers the site."`
 	Populate struct {
 		Number int `arg:"" optional:"" default:"15" help:"How many."`
@@ -97,7 +96,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	case "demo":
 		return p.demo.run(ctx)
 	case "admin grant <email>":
-		return p.grantAdmin(ctx, out, c.Admin.Grant.Email)
+		return p.grantRole(ctx, out, c.Admin.Grant)
+	case "admin revoke <email>":
+		return p.revokeRole(ctx, out, c.Admin.Revoke)
 	case "populate", "populate <number>":
 		return p.populate(ctx, out, c.Populate.Number)
 	}
