@@ -129,7 +129,7 @@ func (p *tab) sees(what, pattern string) string {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			p.t.Fatalf("still not: %s (%s)\n%s", what, pattern, shown)
+			p.t.Fatalf("still not: %s (%s)\n%s", what, pattern, said(shown))
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (p *tab) openLetter(s *site, subject, linksTo string) {
 	shown := p.sees("the mail", `class="letter-html"`)
 	link := linkIn(html.UnescapeString(shown), linksTo)
 	if link == "" {
-		p.t.Fatalf("the mail has no link to %s\n%s", linksTo, shown)
+		p.t.Fatalf("the mail has no link to %s\n%s", linksTo, said(shown))
 	}
 	p.goTo(s.url + row[1] + "/html")
 	p.press(`a[href*="` + linksTo + `"]`)
@@ -264,7 +264,7 @@ func TestAPersonRegisters(t *testing.T) {
 		p.press(`header a[href="/account"]`)
 		account := p.sees("the account", `data-session="[0-9a-f-]{36}" data-state="open"`)
 		if !strings.Contains(account, "ada@example.test") || strings.Contains(account, "not confirmed") {
-			t.Errorf("the account says: %s", account)
+			t.Errorf("the account says: %s", said(account))
 		}
 		p.press(`form[action="/auth/log-out"] button`)
 		p.sees("one is out", `<a href="/auth/log-in"`)
@@ -296,10 +296,10 @@ func TestAFormComesBackAsItWas(t *testing.T) {
 			shown := p.sees("the form again", pattern)
 			form, ok := formIn(shown, "/register")
 			if !ok || form.Get("email") != email || form.Get("password") != "" || strings.Contains(shown, goodPassword) {
-				t.Errorf("the form came back as %v\n%s", form, shown)
+				t.Errorf("the form came back as %v\n%s", form, said(shown))
 			}
 			if !strings.Contains(shown, `aria-invalid="true"`) {
-				t.Errorf("no field is marked: %s", shown)
+				t.Errorf("no field is marked: %s", said(shown))
 			}
 		}
 		send := func(email, password string) {
@@ -426,7 +426,7 @@ func TestThePageWaitsForTheMailServer(t *testing.T) {
 	register("refused@example.test")
 	p.sees("the refusal", step("email-sent", "failed"))
 	if shown := p.now(); !strings.Contains(shown, "No such user here") || stepState(shown, "registered") != "done" {
-		t.Errorf("the page does not say why: %s", shown)
+		t.Errorf("the page does not say why: %s", said(shown))
 	}
 	register("slow@example.test")
 	p.sees("the mail is on its way", step("email-queued", "done"))

@@ -27,6 +27,10 @@ type applicant struct {
 	page  string
 }
 
+// aroundTheAnswer is within what time of a mail server's answer a kill may come: the
+// answer is on its way, read, or written down.
+const aroundTheAnswer = 6 * time.Millisecond
+
 // apply ends when the applicant stands on the page that follows their registration.
 func (a *applicant) apply(ctx context.Context) error {
 	jar, err := cookiejar.New(nil)
@@ -49,11 +53,11 @@ func (a *applicant) apply(ctx context.Context) error {
 		return err
 	}
 	if status != http.StatusSeeOther || !registrationPath.MatchString(to) {
-		return fmt.Errorf("%s: %d, leads to %q\n%s", a.email, status, to, body)
+		return fmt.Errorf("%s: %d, leads to %q\n%s", a.email, status, to, said(body))
 	}
 	a.page = to
 	if body, status, _, err = a.persist(ctx, http.MethodGet, a.page, nil); err == nil && status != http.StatusOK {
-		return fmt.Errorf("%s stands at %s: %d\n%s", a.email, a.page, status, body)
+		return fmt.Errorf("%s stands at %s: %d\n%s", a.email, a.page, status, said(body))
 	}
 	return err
 }
@@ -108,7 +112,7 @@ func TestRegistrationsSurviveAHundredKills(t *testing.T) {
 	}
 	began := time.Now()
 	s := start(t, folder(t), env)
-	port := s.port()
+	starting, port := time.Since(began), s.port()
 
 	// How long one takes here, from the form to the end, is how long a kill may be put off.
 	first := &applicant{email: "first@example.test", url: s.url}
@@ -122,7 +126,7 @@ func TestRegistrationsSurviveAHundredKills(t *testing.T) {
 	})
 	window := time.Since(begins)
 	seed := uint64(began.UnixNano())
-	t.Logf("seed %d: each kill within %v", seed, window)
+	t.Logf("seed %d: starting takes %v, a registration %v", seed, starting, window)
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
@@ -133,12 +137,22 @@ func TestRegistrationsSurviveAHundredKills(t *testing.T) {
 	for i := range kills {
 		applicants[i] = &applicant{email: fmt.Sprintf("person-%03d@example.test", i), url: s.url}
 		go func() { arrived <- applicants[i].apply(ctx) }()
-		if random.IntN(4) > 0 { // else it may die before it listens
+		// Death comes while it starts, while it works, or around the mail server's answer.
+		var moment time.Duration
+		switch n := random.IntN(10); {
+		case n < 2:
+			moment = time.Duration(random.Int64N(int64(starting)))
+		case n < 7:
 			s.await()
+			moment = time.Duration(random.Int64N(int64(window)))
+		default:
+			s.await()
+			mails.another(ctx, 2*window)
+			moment = time.Duration(random.Int64N(int64(aroundTheAnswer)))
 		}
-		moment := time.NewTimer(time.Duration(random.Int64N(int64(window))))
+		timer := time.NewTimer(moment)
 		select {
-		case <-moment.C:
+		case <-timer.C:
 		case <-ctx.Done():
 			t.Fatal("out of time")
 		}
@@ -176,7 +190,7 @@ func TestRegistrationsSurviveAHundredKills(t *testing.T) {
 	until(t, "everybody's mail is sent", func() bool {
 		return len(messagesIn(t, database, identitymsg.Category, identitymsg.RegistrationEmailSent{})) >= people+1
 	})
-	settled(t, s)
+	settled(t, database, s)
 
 	seen := map[string]bool{}
 	for _, r := range decoded[identitymsg.Registered](t, database, identitymsg.Category) {
@@ -218,7 +232,7 @@ func TestRegistrationsSurviveAHundredKills(t *testing.T) {
 		}
 		body, _, _, err := a.persist(ctx, http.MethodGet, a.page, nil)
 		if err != nil || stepState(body, "email-sent") != "done" {
-			t.Errorf("the page of %s: %v\n%s", a.email, err, body)
+			t.Errorf("the page of %s: %v\n%s", a.email, err, said(body))
 		}
 		tries += a.tries - 4 // form, form sent, page, page again
 	}

@@ -136,6 +136,32 @@ func (m *mailServer) wait(ctx context.Context, what string, holds func() bool) {
 	}
 }
 
+// another waits until one more mail is answered, but not for ever.
+func (m *mailServer) another(ctx context.Context, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	before := m.answered()
+	for m.answered() == before {
+		m.mu.Lock()
+		changed := m.changed
+		m.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *mailServer) answered() (n int) {
+	for _, d := range m.all() {
+		if !d.Answered.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 // quiet waits until nobody is connected: a mail of a program that was killed has
 // either been taken by then or never will be.
 func (m *mailServer) quiet(ctx context.Context) {
