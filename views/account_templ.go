@@ -842,7 +842,7 @@ func SessionOver() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 65, "\" class=\"measure sheet\" data-session-over><div class=\"sheet-head\"><h1>You are logged out here.</h1></div><div class=\"sheet-body\"><div class=\"words\" role=\"alert\"><p>This session was ended from another browser, or by a new password.</p><p class=\"actions\"><a class=\"button\" href=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 65, "\" class=\"measure sheet\" data-session-over><div class=\"sheet-head\"><h1>You are logged out here.</h1></div><div class=\"sheet-body\"><div class=\"words\" role=\"alert\"><p>You logged out in another tab, ended this session from another browser, or set a new password.</p><p class=\"actions\"><a class=\"button\" href=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
