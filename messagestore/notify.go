@@ -94,9 +94,11 @@ func (l *Listener) listen(ctx context.Context) (opened bool, err error) {
 	if _, err := conn.Exec(connecting, `LISTEN `+pgx.Identifier{l.Channel}.Sanitize()); err != nil {
 		return false, fmt.Errorf("listen to %s: %w", l.Channel, err)
 	}
-	if l.Disconnected != nil {
-		defer l.Disconnected()
-	}
+	defer func() {
+		if l.Disconnected != nil && ctx.Err() == nil {
+			l.Disconnected()
+		}
+	}()
 	l.state.Store(&ListenerStatus{Connected: true, Since: time.Now()})
 	if l.Connected != nil {
 		l.Connected()
