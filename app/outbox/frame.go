@@ -18,8 +18,8 @@ type frame struct {
 
 // framed prepares HTML that may say anything. What it could load, run or send is
 // forbidden by the policy, also where the address of the frame is opened by itself;
-// its first style is allowed by its hash. What no policy forbids is taken out, and its
-// links lead the whole window away, because no other site shows itself in a frame.
+// its first style is allowed by its hash. Its links lead the whole window away: hardly
+// a page shows itself in a frame.
 func framed(source string) (frame, error) {
 	document, err := html.ParseWithOptions(strings.NewReader(source), html.ParseOptionEnableScripting(false))
 	if err != nil {
@@ -30,7 +30,7 @@ func framed(source string) (frame, error) {
 	for n := range document.Descendants() {
 		switch {
 		case n.Type != html.ElementNode:
-		case n.DataAtom == atom.Base, n.DataAtom == atom.Meta && has(n, "http-equiv"):
+		case n.DataAtom == atom.Base:
 			remove = append(remove, n)
 		case n.DataAtom == atom.Head && head == nil:
 			head = n
@@ -60,15 +60,6 @@ func framed(source string) (frame, error) {
 	}
 	f.page = page.Bytes()
 	return f, nil
-}
-
-func has(n *html.Node, key string) bool {
-	for _, a := range n.Attr {
-		if a.Key == key {
-			return true
-		}
-	}
-	return false
 }
 
 // removeTarget leaves the choice of the window to us.
