@@ -37,28 +37,41 @@ func (p *tab) still(scripts bool) *tab {
 	return p
 }
 
-// element finds an element in the document as it is now.
-func element(ctx context.Context, selector string) (cdp.NodeID, error) {
-	document, err := dom.GetDocument().WithDepth(0).Do(ctx)
-	if err != nil {
-		return 0, err
+// element finds an element in the document as it is now. chromedp follows the document
+// too, and each of the two makes the other's numbers of nodes void; the backend's stay.
+func (p *tab) element(selector string) (found cdp.BackendNodeID) {
+	p.t.Helper()
+	var trouble error
+	for range 20 {
+		trouble = chromedp.Run(p.ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+			document, err := dom.GetDocument().WithDepth(0).Do(ctx)
+			if err != nil {
+				return err
+			}
+			id, err := dom.QuerySelector(document.NodeID, selector).Do(ctx)
+			if err != nil {
+				return err
+			}
+			node, err := dom.DescribeNode().WithNodeID(id).Do(ctx)
+			if err == nil {
+				found = node.BackendNodeID
+			}
+			return err
+		}))
+		if trouble == nil {
+			return found
+		}
 	}
-	id, err := dom.QuerySelector(document.NodeID, selector).Do(ctx)
-	if err == nil && id == 0 {
-		err = fmt.Errorf("there is no %s", selector)
-	}
-	return id, err
+	p.t.Fatalf("find %s: %v\n%s", selector, trouble, said(p.now()))
+	return 0
 }
 
 // fill types into a field what takes the place of what stands there.
 func (p *tab) fill(selector, text string) {
 	p.t.Helper()
+	id := p.element(selector)
 	p.do(chromedp.ActionFunc(func(ctx context.Context) error {
-		id, err := element(ctx, selector)
-		if err != nil {
-			return err
-		}
-		if err := dom.Focus().WithNodeID(id).Do(ctx); err != nil {
+		if err := dom.Focus().WithBackendNodeID(id).Do(ctx); err != nil {
 			return err
 		}
 		all := input.DispatchKeyEvent(input.KeyDown).WithKey("a").WithCode("KeyA").WithModifiers(input.ModifierCtrl).WithCommands([]string{"selectAll"})
@@ -75,15 +88,12 @@ func (p *tab) fill(selector, text string) {
 // press clicks what leads to another page, and waits for that page.
 func (p *tab) press(selector string) {
 	p.t.Helper()
+	id := p.element(selector)
 	_, err := chromedp.RunResponse(p.ctx, chromedp.ActionFunc(func(ctx context.Context) error {
-		id, err := element(ctx, selector)
-		if err != nil {
+		if err := dom.ScrollIntoViewIfNeeded().WithBackendNodeID(id).Do(ctx); err != nil {
 			return err
 		}
-		if err := dom.ScrollIntoViewIfNeeded().WithNodeID(id).Do(ctx); err != nil {
-			return err
-		}
-		quads, err := dom.GetContentQuads().WithNodeID(id).Do(ctx)
+		quads, err := dom.GetContentQuads().WithBackendNodeID(id).Do(ctx)
 		if err != nil {
 			return err
 		}
@@ -94,7 +104,7 @@ func (p *tab) press(selector string) {
 		return chromedp.MouseClickXY((q[0]+q[4])/2, (q[1]+q[5])/2).Do(ctx)
 	}))
 	if err != nil {
-		p.t.Fatalf("press %s: %v\n%s", selector, err, p.now())
+		p.t.Fatalf("press %s: %v\n%s", selector, err, said(p.now()))
 	}
 }
 
