@@ -121,7 +121,7 @@ func parse(r io.Reader) (l views.Letter, html string, err error) {
 	if err != nil {
 		return l, "", err
 	}
-	l.From, l.To, l.Subject = decoded(msg.Header.Get("From")), decoded(msg.Header.Get("To")), decoded(msg.Header.Get("Subject"))
+	l.From, l.To, l.Subject = people(msg.Header.Get("From")), people(msg.Header.Get("To")), decoded(msg.Header.Get("Subject"))
 	if date, err := msg.Header.Date(); err == nil {
 		l.Date = date
 	}
@@ -197,4 +197,21 @@ func decoded(header string) string {
 		text = header
 	}
 	return strings.ToValidUTF8(text, "�")
+}
+
+// people reads a header of addresses: a name stands before its address, and an address
+// without one alone.
+func people(header string) string {
+	list, err := netmail.ParseAddressList(header)
+	if err != nil {
+		return decoded(header)
+	}
+	all := make([]string, len(list))
+	for i, one := range list {
+		all[i] = one.Address
+		if one.Name != "" {
+			all[i] = one.Name + " <" + one.Address + ">"
+		}
+	}
+	return strings.ToValidUTF8(strings.Join(all, ", "), "�")
 }

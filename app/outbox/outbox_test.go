@@ -113,7 +113,7 @@ func TestMailIsShown(t *testing.T) {
 	if n := strings.Count(list, "data-letter="); n != 1 {
 		t.Errorf("the list shows %d mails", n)
 	}
-	s.shows("/outbox/"+id(1), "Grüße Ann", "&#34;Video Tutorials&#34; &lt;no-reply@localhost&gt;", "&lt;ann@example.com&gt;", "22 November 2026, 08:30:05 UTC",
+	s.shows("/outbox/"+id(1), "Grüße Ann", "<bdi>Video Tutorials &lt;no-reply@localhost&gt;</bdi>", "<bdi>ann@example.com</bdi>", "22 November 2026, 08:30:05 UTC",
 		"Hello ü\n  there", `src="/outbox/`+id(1)+`/html"`)
 
 	status, header, body := s.get("/outbox/" + id(1) + "/html")
