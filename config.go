@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/mail"
 	"net/url"
 	"os"
@@ -213,7 +214,11 @@ func (c config) transport(baseURL string) (_ sendemail.Transport, outbox string,
 		if err != nil {
 			return nil, "", fmt.Errorf("BASE_URL (--base-url): %w", err)
 		}
-		from = "no-reply@" + u.Hostname()
+		host := u.Hostname()
+		if net.ParseIP(host) != nil { // which is no part of an e-mail address
+			host = "localhost"
+		}
+		from = "no-reply@" + host
 	}
 	if c.SMTPURL != "" {
 		smtp, err := sendemail.NewSMTP(c.SMTPURL, from, nil)
