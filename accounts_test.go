@@ -1307,6 +1307,55 @@ func TestAdminGrant(t *testing.T) {
 	}
 }
 
+// The command joins the private Postgres of a site that runs, and starts it where none
+// does.
+func TestAdminGrantWithThePrivatePostgres(t *testing.T) {
+	t.Parallel()
+	s := start(t, folder(t), nil, "--no-demo")
+	for _, email := range []string{"one@example.test", "two@example.test"} {
+		v := visit(t, s)
+		v.reached(v.register(email, goodPassword), "registered")
+	}
+	if out, err := commandOn(t, s, "admin", "grant", "one@example.test"); err != nil || !strings.Contains(out, "is an administrator") {
+		t.Fatalf("while the site runs: %v\n%s", err, out)
+	}
+	s.stop()
+	if out, err := commandOn(t, s, "admin", "grant", "two@example.test"); err != nil || !strings.Contains(out, "is an administrator") {
+		t.Fatalf("while it does not: %v\n%s", err, out)
+	}
+	s.startAt("0")
+	for _, email := range []string{"one@example.test", "two@example.test"} {
+		v := visit(t, s).entered(email, goodPassword)
+		until(t, email+" is an administrator", func() bool { return strings.Contains(said(v.get("/account").body), " admin ") })
+	}
+}
+
+// Behind TLS cookies are for TLS only, and links in mails lead to where people reach
+// the site.
+func TestTheAddressOfTheSite(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	s := start(t, folder(t), append(environment(database), "BASE_URL=https://videos.example/"))
+	v := visit(t, s)
+	form := v.form("/register", "/register", "email", "far@example.test", "password", goodPassword)
+	a := v.post("/register", form)
+	cookies := a.header.Values("Set-Cookie")
+	if a.status != http.StatusSeeOther || len(cookies) == 0 {
+		t.Fatalf("%d, cookies %v", a.status, cookies)
+	}
+	for _, c := range cookies {
+		if !strings.Contains(c, "; Secure") {
+			t.Errorf("cookie: %s", c)
+		}
+	}
+	mailed(t, outboxOf(s), "far@example.test", "/confirm-email")
+	for _, l := range letters(t, outboxOf(s), "") {
+		if !strings.Contains(l.text, "https://videos.example/confirm-email?token=") || strings.Contains(l.source+l.text+l.html, "localhost") || !strings.Contains(l.header.Get("From"), "@videos.example") {
+			t.Errorf("the mail: %s", l.source)
+		}
+	}
+}
+
 var firstAdminLink = regexp.MustCompile(`http://localhost:\d+(/first-admin\?token=\S+)`)
 
 // Where there is no administrator the program prints a link that makes one, once.

@@ -33,21 +33,42 @@ const aroundTheAnswer = 6 * time.Millisecond
 
 // apply ends when the applicant stands on the page that follows their registration.
 func (a *applicant) apply(ctx context.Context) error {
-	jar, err := cookiejar.New(nil)
+	form, err := a.form(ctx)
 	if err != nil {
 		return err
 	}
+	if err := a.send(ctx, form); err != nil {
+		return err
+	}
+	body, status, _, err := a.persist(ctx, http.MethodGet, a.page, nil)
+	if err == nil && status != http.StatusOK {
+		return fmt.Errorf("%s stands at %s: %d\n%s", a.email, a.page, status, said(body))
+	}
+	return err
+}
+
+// form gets the form and fills it.
+func (a *applicant) form(ctx context.Context) (form url.Values, err error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
 	a.http = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	var form url.Values
-	for form == nil {
-		body, _, _, err := a.persist(ctx, http.MethodGet, "/register", nil)
-		if err != nil {
-			return err
-		}
-		form, _ = formIn(body, "/register")
+	body, _, _, err := a.persist(ctx, http.MethodGet, "/register", nil)
+	if err != nil {
+		return nil, err
+	}
+	form, ok := formIn(body, "/register")
+	if !ok {
+		return nil, fmt.Errorf("no form: %s", said(body))
 	}
 	form.Set("email", a.email)
 	form.Set("password", goodPassword)
+	return form, nil
+}
+
+// send sends the form until it leads to the page that follows the registration.
+func (a *applicant) send(ctx context.Context, form url.Values) error {
 	body, status, to, err := a.persist(ctx, http.MethodPost, "/register", form)
 	if err != nil {
 		return err
@@ -56,10 +77,7 @@ func (a *applicant) apply(ctx context.Context) error {
 		return fmt.Errorf("%s: %d, leads to %q\n%s", a.email, status, to, said(body))
 	}
 	a.page = to
-	if body, status, _, err = a.persist(ctx, http.MethodGet, a.page, nil); err == nil && status != http.StatusOK {
-		return fmt.Errorf("%s stands at %s: %d\n%s", a.email, a.page, status, said(body))
-	}
-	return err
+	return nil
 }
 
 // persist asks until there is an answer of the site that is not about its own trouble.
