@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/registrations"
+	"videotutorials/aggregators/usercredentials"
 	"videotutorials/app/live"
 	"videotutorials/views"
 )
@@ -20,7 +21,7 @@ func (a *App) live(c echo.Context) error {
 		return err
 	}
 	return a.feed.Serve(c, live.Page{
-		Topics: []string{registrations.Topic(r.userID), registrations.MailTopic(r.userID)},
+		Topics: []string{registrations.Topic(r.userID), registrations.MailTopic(r.userID), usercredentials.Topic(r.userID)},
 		Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 			shown, now, err := a.read(ctx, r)
 			if err != nil || maps.Equal(now, at) {

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/registrations"
+	"videotutorials/aggregators/usercredentials"
 	"videotutorials/app/live"
 	"videotutorials/app/password"
 	"videotutorials/app/web"
@@ -23,6 +24,7 @@ import (
 type App struct {
 	store         *messagestore.Store
 	registrations registrations.Queries
+	users         usercredentials.Queries
 	passwords     *password.Hasher
 	sessions      *web.Sessions
 	key           identitymsg.Key
@@ -33,9 +35,9 @@ type App struct {
 
 // New returns the application. outbox says that mails can be read at /outbox, where
 // the page then leads to.
-func New(store *messagestore.Store, rows registrations.Queries, passwords *password.Hasher, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub, outbox bool) *App {
+func New(store *messagestore.Store, rows registrations.Queries, users usercredentials.Queries, passwords *password.Hasher, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub, outbox bool) *App {
 	return &App{
-		store: store, registrations: rows, passwords: passwords, sessions: sessions, key: key,
+		store: store, registrations: rows, users: users, passwords: passwords, sessions: sessions, key: key,
 		outbox: outbox, now: time.Now, feed: hub.Personal(),
 	}
 }
@@ -107,6 +109,15 @@ func (a *App) read(ctx context.Context, r registration) (views.Registration, liv
 		RegisteredAt: row.RegisteredAt, QueuedAt: row.QueuedAt, SentAt: row.SentAt, ConfirmedAt: row.ConfirmedAt,
 		FailedReason: row.FailedReason, Outbox: a.outbox,
 	}
+	// The page says that one can log in, so it waits for the row that one logs in by.
+	_, version, err := a.users.ByID(ctx, r.userID)
+	if errors.Is(err, usercredentials.ErrNotFound) {
+		shown.RegisteredAt, err = time.Time{}, nil
+	}
+	if err != nil {
+		return views.Registration{}, nil, err
+	}
+	versions[usercredentials.Name] = version
 	if row.RejectedReason != "" {
 		// An id of its own, or what is sent next would count as sent already; and always
 		// the same one, so that the page does not change each time that it is rendered.

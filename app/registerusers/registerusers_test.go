@@ -19,6 +19,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/registrations"
+	"videotutorials/aggregators/usercredentials"
 	"videotutorials/app/live"
 	"videotutorials/app/password"
 	"videotutorials/app/web"
@@ -64,7 +65,7 @@ func start(t *testing.T) *site {
 	sessions := web.NewSessions([]byte(strings.Repeat("s", 32)), false, func(_ context.Context, userID, sessionID string, _ int64) (web.Person, bool, error) {
 		return web.Person{UserID: userID, SessionID: sessionID}, true, nil
 	})
-	s.app = New(s.store, registrations.NewQueries(database.Views), password.NewHasher(1), sessions, key, hub, true)
+	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), sessions, key, hub, true)
 	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions})
 	s.app.Routes(router)
 	router.POST("/test/log-in", func(c echo.Context) error {
@@ -77,7 +78,8 @@ func start(t *testing.T) *site {
 	t.Cleanup(server.Close)
 	s.url = server.URL
 
-	s.all = messagestore.NewSubscriptions(listenMessages, log, registrations.New(s.store, database.Views).Subscriptions()...)
+	s.all = messagestore.NewSubscriptions(listenMessages, log, append(registrations.New(s.store, database.Views).Subscriptions(),
+		usercredentials.New(s.store, database.Views).Subscriptions()...)...)
 	listener := &messagestore.Listener{Config: listenViews, Channel: "views", Notified: hub.Notify, Connected: hub.Resync, Disconnected: hub.Deaf}
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
