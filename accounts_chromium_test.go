@@ -362,6 +362,7 @@ func TestWrongAndForgottenPasswords(t *testing.T) {
 		p.fill(`input[name="password"]`, nextPassword)
 		p.press(`form[action="/auth/reset-password"] button[data-busy]`)
 		p.sees("the password is set", `data-operation="done"`)
+		settled(t, database, s)
 		p.logIn(s, "grace@example.test", goodPassword)
 		p.sees("the old one is not right", `role="alert"`)
 		p.logIn(s, "grace@example.test", nextPassword)

@@ -564,6 +564,7 @@ func TestPagesOfOthersAreNotFound(t *testing.T) {
 	operation := changed.header.Get("Location")
 
 	none := messagestore.NewID()
+	settled(t, database, s)
 	before := written(t, database)
 	for name, v := range map[string]*visitor{"another person": other, "a stranger": stranger} {
 		for _, path := range []string{registration, registration + "/live", operation, operation + "/live",
