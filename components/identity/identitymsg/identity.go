@@ -29,6 +29,8 @@ const (
 	AlreadyRegistered = "already-registered" // the userId is somebody's
 	NotRegistered     = "not-registered"     // the userId is nobody's
 	SameEmail         = "same-email"         // it is the address that the person has
+	AlreadyConfirmed  = "already-confirmed"  // nothing waits to be confirmed
+	PasswordOutdated  = "password-outdated"  // the password that was checked is the person's no longer
 	TooSoon           = "too-soon"           // the same was asked for less than a minute ago
 	LinkUsed          = "link-used"          // it works once
 	LinkExpired       = "link-expired"       // its time is over
@@ -79,6 +81,8 @@ type ChangePassword struct {
 	PasswordHash string `json:"passwordHash"`
 	// SessionID is the session that goes on; every other one ends.
 	SessionID string `json:"sessionId"`
+	// Replaces is the hash that the current password was checked against.
+	Replaces string `json:"replaces"`
 }
 
 // UpgradePasswordHash replaces the hash of a password by a better one of the same.
@@ -93,6 +97,8 @@ type UpgradePasswordHash struct {
 type ChangeEmail struct {
 	UserID string `json:"userId"`
 	Email  string `json:"email"`
+	// Replaces is the hash that the current password was checked against.
+	Replaces string `json:"replaces"`
 }
 
 // GrantRole gives a person a role.
