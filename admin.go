@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"videotutorials/aggregators/usercredentials"
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/messagestore"
 )
@@ -37,7 +38,8 @@ func (p *program) revokeRole(ctx context.Context, out io.Writer, r roleChange) e
 }
 
 // changeRole writes the command and waits for its outcome, whether or not the site is
-// running: it runs the components beside it until the outcome is there.
+// running: it handles commands to identities itself until the outcome is there, and
+// nothing else, least of all mails, which the site may be configured for in another way.
 func (p *program) changeRole(ctx context.Context, out io.Writer, r roleChange, command func(userID string) messagestore.Body, says string) error {
 	userID, err := p.holder(ctx, r.Email)
 	if err != nil {
@@ -48,19 +50,24 @@ func (p *program) changeRole(ctx context.Context, out io.Writer, r roleChange, c
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandPatience)
+	working, cancel := context.WithTimeout(ctx, commandPatience)
 	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.subscriptions.Run(ctx) })
+	group, working := errgroup.WithContext(working)
+	group.Go(func() error { return p.roleChanges.Run(working) })
 	group.Go(func() error {
 		defer cancel()
-		return p.roleChanged(ctx, identitymsg.Category.Stream(userID), trace)
+		return p.roleChanged(working, identitymsg.Category.Stream(userID), trace)
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s %s %s.\n", r.Email, says, map[string]string{identitymsg.Admin: "an administrator", identitymsg.Creator: "a creator"}[r.Role])
-	return err
+	fmt.Fprintf(out, "%s %s %s.\n", r.Email, says, map[string]string{identitymsg.Admin: "an administrator", identitymsg.Creator: "a creator"}[r.Role])
+	// Anybody can register with an address that is not theirs.
+	user, _, err := usercredentials.NewQueries(p.views).ByID(ctx, userID)
+	if err == nil && !user.Confirmed {
+		fmt.Fprintln(out, "The address is not confirmed: make sure that it was its owner who registered.")
+	}
+	return nil
 }
 
 // holder returns the person who has an address.

@@ -38,6 +38,7 @@ type config struct {
 	EmailDirectory  string `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
 	Sender          string `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
 	Environment     string `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
+	TrustedProxies  string `name:"trusted-proxies" env:"TRUSTED_PROXIES" placeholder:"NETWORKS" help:"Networks of proxies in front of the site, like 10.0.0.0/8,fd00::/8: what they say in X-Forwarded-For about where a visitor comes from is believed. Unset, nobody is."`
 	DataDir         string `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, mails, the private Postgres, the cookie secret and the identity key."`
 	LogLevel        string `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	Demo            bool   `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
@@ -165,6 +166,9 @@ func (c config) check() (level slog.Level, err error) {
 	if u, err := url.Parse(c.BaseURL); c.BaseURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil) {
 		return level, fmt.Errorf("BASE_URL (--base-url) is %q: it must be a scheme and a host, like https://videos.example", c.BaseURL)
 	}
+	if _, err := c.trustedProxies(); err != nil {
+		return level, err
+	}
 	if c.Environment != "development" && c.Environment != "production" {
 		return level, fmt.Errorf("ENVIRONMENT (--environment) is %q: it must be development or production", c.Environment)
 	}
@@ -200,6 +204,21 @@ func (c config) baseURL(port string) string {
 		return strings.TrimSuffix(c.BaseURL, "/")
 	}
 	return "http://localhost:" + port
+}
+
+// trustedProxies returns the networks that may say where a visitor comes from.
+func (c config) trustedProxies() (networks []*net.IPNet, err error) {
+	for text := range strings.SplitSeq(c.TrustedProxies, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		_, network, err := net.ParseCIDR(text)
+		if err != nil {
+			return nil, fmt.Errorf("TRUSTED_PROXIES (--trusted-proxies) has %q in it: each must be a network like 10.0.0.0/8", text)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
 }
 
 // development reports whether the site is one to try things out with.

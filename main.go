@@ -72,6 +72,7 @@ type program struct {
 	baseURL       string
 	mails         string // where they go, in words
 	key           identitymsg.Key
+	roleChanges   *messagestore.Subscriptions // what admin grant needs to run
 	views         *pgxpool.Pool
 	messages      *pgxpool.Pool
 	store         *messagestore.Store
@@ -99,7 +100,7 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 	p.demo = newDemo(p.store, p.config.mediaDir(), p.log)
 	videos, counts := catalogue.NewQueries(p.views), viewcounts.NewQueries(p.views)
 	users, signIns := usercredentials.NewQueries(p.views), signins.NewQueries(p.views)
-	sessions := web.NewSessions(secret, strings.HasPrefix(p.baseURL, "https:"), signedIn{users, signIns}.person)
+	sessions := web.NewSessions(secret, strings.HasPrefix(p.baseURL, "https:"), signedIn{p.store, users, signIns}.person)
 	passwords := password.NewHasher(0)
 	outboxShown := outboxDir != "" && p.config.development()
 
@@ -130,7 +131,12 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 
 	var all []*messagestore.Subscription
 	for _, c := range components {
-		all = append(all, c.Subscriptions()...)
+		for _, s := range c.Subscriptions() {
+			all = append(all, s)
+			if s.Status().Category == identitymsg.Category.Commands() {
+				p.roleChanges = messagestore.NewSubscriptions(listenMessages, p.log, s)
+			}
+		}
 	}
 	for _, a := range aggregators {
 		all = append(all, a.Subscriptions()...)
@@ -191,6 +197,9 @@ func (p *program) open(ctx context.Context) error {
 		return err
 	}
 	p.mails = "sent by SMTP_URL"
+	if p.config.SMTPURL != "" && p.config.BaseURL == "" {
+		p.log.Warn("BASE_URL is not set, so links in mails lead to this machine only", "links", p.baseURL)
+	}
 	if outboxDir != "" {
 		p.mails = "not sent, but written to " + outboxDir
 	}
@@ -200,6 +209,7 @@ func (p *program) open(ctx context.Context) error {
 
 // signedIn finds out who a session belongs to, and whether it still does.
 type signedIn struct {
+	store   *messagestore.Store
 	users   usercredentials.Queries
 	signIns signins.Queries
 }
@@ -207,7 +217,14 @@ type signedIn struct {
 func (s signedIn) person(ctx context.Context, userID, sessionID string, generation int64) (web.Person, bool, error) {
 	user, _, err := s.users.ByID(ctx, userID)
 	if errors.Is(err, usercredentials.ErrNotFound) {
-		return web.Person{}, false, nil
+		// View data that is made anew knows nobody for a while, and that ends no session.
+		_, err = s.store.Last(ctx, identitymsg.Category.Stream(userID), identitymsg.Registered{}.MessageType())
+		if errors.Is(err, messagestore.ErrNoMessage) {
+			return web.Person{}, false, nil
+		}
+		if err == nil {
+			err = messagestore.Transient(errors.New("the credentials of a person are not in the view data yet"))
+		}
 	}
 	if err != nil {
 		return web.Person{}, false, err

@@ -320,6 +320,7 @@ func TestConfigurationIsCheckedAndExplained(t *testing.T) {
 		"identity key":   {[]string{"IDENTITY_KEY=short"}, nil, "IDENTITY_KEY (--identity-key) has 5 characters"},
 		"base URL":       {[]string{"BASE_URL=videos.example"}, nil, `BASE_URL (--base-url) is "videos.example"`},
 		"base URL, path": {[]string{"BASE_URL=https://videos.example/site"}, nil, "BASE_URL (--base-url) is"},
+		"proxies":        {[]string{"TRUSTED_PROXIES=10.0.0.1"}, nil, `TRUSTED_PROXIES (--trusted-proxies) has "10.0.0.1"`},
 		"environment":    {[]string{"ENVIRONMENT=test"}, nil, `ENVIRONMENT (--environment) is "test"`},
 		"sender":         {[]string{"SYSTEM_SENDER_EMAIL_ADDRESS=me"}, nil, `SYSTEM_SENDER_EMAIL_ADDRESS (--system-sender-email-address) is "me"`},
 		"mail server":    {[]string{"SMTP_URL=http://user:hidden@mail.example"}, nil, "SMTP_URL (--smtp-url) cannot be used"},
