@@ -142,6 +142,7 @@ func TestCodesHaveWords(t *testing.T) {
 	for _, code := range []string{
 		"email-taken", "email-invalid", "already-registered", "not-registered", "same-email", "too-soon", "link-used",
 		"link-expired", "link-outdated", "unknown-role", "admin-exists",
+		"already-confirmed", "password-outdated",
 		"too-short", "too-long", "common", "like-email", "wrong",
 		"wrong-password", "unknown-address", "logged-out", "ended-away",
 	} {
@@ -164,6 +165,9 @@ func TestCodesHaveWords(t *testing.T) {
 		if _, known := outcomes[event]; !known || o.state() != want || o.outcome().Text == "" {
 			t.Errorf("%s is %s, said as %+v", event, o.state(), o.outcome())
 		}
+	}
+	if o := (Operation{Outcome: "EmailConfirmationRejected", Reason: "already-confirmed"}); o.state() != "done" {
+		t.Errorf("an address that is confirmed already is %s", o.state())
 	}
 	if o := (Operation{Outcome: "SomethingElse"}); o.state() != "done" || o.outcome().Title == "" {
 		t.Errorf("an unknown event is %s, said as %+v", o.state(), o.outcome())

@@ -7,6 +7,8 @@ var sentences = map[string]string{
 	"already-registered": "You have sent this registration already. Log in.",
 	"not-registered":     "There is no such account.",
 	"same-email":         "This is the address you have already.",
+	"already-confirmed":  "Your address is confirmed already.",
+	"password-outdated":  "Your password was changed meanwhile. Try again with the new one.",
 	"too-soon":           "The last mail went out less than a minute ago. Wait a minute, then ask again.",
 	"link-used":          "This link was used already; each link works once.",
 	"link-expired":       "This link is too old.",
