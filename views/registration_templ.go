@@ -72,7 +72,7 @@ func (r Registration) steps() []step {
 		},
 		{
 			Name: "email-sent", Title: "E-mail sent", Message: "RegistrationEmailSent", At: r.SentAt,
-			Before: "The mail server takes the mail.", After: "The mail server has taken the mail.",
+			Before: "The mail server takes the mail.", After: "The mail has been handed over.",
 			Wait: "Still waiting for the mail server. It is asked again until it takes the mail; you can log in meanwhile.",
 		},
 		{
