@@ -148,8 +148,13 @@ func step(name, state string) string {
 	return `data-step="` + name + `"[^>]*data-state="` + state + `"`
 }
 
-// notReloaded marks a page with scripts, and later demands that it is still the same.
-func (p *tab) mark() { p.t.Helper(); p.evaluate(`window.notReloaded = "same page"`) }
+// mark waits until a page's line is open and marks the page, so that later demandMark
+// can say whether it is still the same.
+func (p *tab) mark() {
+	p.t.Helper()
+	p.sees("the line is open", `<body class="(entry|account)"[^>]* data-live="open"`)
+	p.evaluate(`window.notReloaded = "same page"`)
+}
 
 func (p *tab) demandMark() {
 	p.t.Helper()
@@ -239,7 +244,6 @@ func TestAPersonRegisters(t *testing.T) {
 			}
 		}
 		if scripts {
-			p.waitFor("the line is open", line("open"))
 			p.mark()
 		}
 		letGo()
@@ -327,7 +331,6 @@ func TestAFormComesBackAsItWas(t *testing.T) {
 		send("Taken@Example.test", goodPassword)
 		p.sees("it is received", step("received", "done"))
 		if scripts {
-			p.waitFor("the line is open", line("open"))
 			p.mark()
 		}
 		letGo()
@@ -384,7 +387,6 @@ func TestASessionIsEndedFromAnother(t *testing.T) {
 		here.goTo(s.url + "/account")
 		here.sees("one session", `this browser`)
 		if scripts {
-			here.waitFor("the line is open", line("open"))
 			here.mark()
 		}
 		there.logIn(s, "two@example.test", goodPassword)
@@ -394,7 +396,6 @@ func TestASessionIsEndedFromAnother(t *testing.T) {
 		if scripts {
 			here.sees("the other session appears", `action="/account/sessions/`+away+`/end"`)
 			here.demandMark()
-			there.waitFor("the line is open", line("open"))
 			there.mark()
 		} else {
 			until(t, "the other session is listed", func() bool {
@@ -436,7 +437,7 @@ func TestThePageWaitsForTheMailServer(t *testing.T) {
 	}
 	register("refused@example.test")
 	p.sees("the refusal", step("email-sent", "failed"))
-	if shown := p.now(); !strings.Contains(shown, "No such user here") || stepState(shown, "registered") != "done" {
+	if shown := p.sees("the account", step("registered", "done")); !strings.Contains(shown, "No such user here") {
 		t.Errorf("the page does not say why: %s", said(shown))
 	}
 	register("slow@example.test")
