@@ -101,7 +101,7 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 	videos, counts := catalogue.NewQueries(p.views), viewcounts.NewQueries(p.views)
 	users, signIns := usercredentials.NewQueries(p.views), signins.NewQueries(p.views)
 	sessions := web.NewSessions(secret, strings.HasPrefix(p.baseURL, "https:"), signedIn{p.store, users, signIns}.person)
-	passwords := password.NewHasher(0)
+	passwords, limits := password.NewHasher(0), web.NewLimits(time.Now, web.Pause)
 	outboxShown := outboxDir != "" && p.config.development()
 
 	components := []component{
@@ -117,11 +117,11 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 		viewcounts.New(p.store, p.views),
 	}
 	applications := []application{
-		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, sessions, p.key, p.hub),
-		authenticate.New(p.store, users, passwords, sessions, p.key, secret),
+		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, limits, sessions, p.key, p.hub),
+		authenticate.New(p.store, users, passwords, limits, sessions, p.key, secret),
 		home.New(videos, counts, p.hub, p.demo.notice),
 		recordviewings.New(p.store, videos, counts, sessions, p.hub),
-		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, sessions, p.key, p.hub, outboxShown),
+		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub, outboxShown),
 		media.New(p.config.mediaDir()),
 		health{p},
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -34,6 +33,7 @@ type App struct {
 	signIns    signins.Queries
 	operations accountoperations.Queries
 	passwords  *password.Hasher
+	limits     *web.Limits
 	sessions   *web.Sessions
 	key        identitymsg.Key
 	now        func() time.Time
@@ -42,20 +42,21 @@ type App struct {
 
 // New returns the application.
 func New(store *messagestore.Store, users usercredentials.Queries, signIns signins.Queries, operations accountoperations.Queries,
-	passwords *password.Hasher, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub) *App {
+	passwords *password.Hasher, limits *web.Limits, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub) *App {
 	return &App{
 		store: store, users: users, signIns: signIns, operations: operations,
-		passwords: passwords, sessions: sessions, key: key, now: time.Now, feed: hub.Personal(),
+		passwords: passwords, limits: limits, sessions: sessions, key: key, now: time.Now, feed: hub.Personal(),
 	}
 }
 
 // Routes adds the application's routes. Links in mails work in a browser that is not
 // signed in, too, and so does the page of what comes of them.
 func (a *App) Routes(e *echo.Echo) {
+	tryPassword := a.limits.InTurn(a.passwordTry)
 	web.Get(e, views.AccountPath, a.show, web.InTime, a.sessions.SignedIn)
 	e.GET(views.AccountPath+"/live", a.live)
-	e.POST(views.ChangePasswordPath, a.changePassword, web.InTime, a.sessions.SignedIn)
-	e.POST(views.ChangeEmailPath, a.changeEmail, web.InTime, a.sessions.SignedIn)
+	e.POST(views.ChangePasswordPath, a.changePassword, a.sessions.SignedIn, tryPassword, web.InTime)
+	e.POST(views.ChangeEmailPath, a.changeEmail, a.sessions.SignedIn, tryPassword, web.InTime)
 	e.POST(views.ResendConfirmationPath, a.requestConfirmation, web.InTime, a.sessions.SignedIn)
 	e.POST(views.EndSessionPath(":id"), a.endSession, web.InTime, a.sessions.SignedIn)
 	e.POST(views.EndOtherSessionsPath, a.endOtherSessions, web.InTime, a.sessions.SignedIn)
@@ -65,6 +66,13 @@ func (a *App) Routes(e *echo.Echo) {
 	e.POST(views.ConfirmEmailPath, a.confirmEmail, web.InTime)
 	web.Get(e, views.FirstAdminPath, a.offerFirstAdmin, web.InTime, a.firstAdminLink, a.sessions.SignedIn)
 	e.POST(views.FirstAdminPath, a.claimFirstAdmin, web.InTime, a.firstAdminLink, a.sessions.SignedIn)
+}
+
+// passwordTry is the try of a request that comes with the person's password: whoever has
+// found a browser that is signed in must not find out the password by it.
+func (a *App) passwordTry(c echo.Context) (web.Try, error) {
+	person, _, err := a.sessions.Person(c)
+	return web.Try{Account: person.UserID, Source: c.RealIP(), Browser: person.SessionID}, err
 }
 
 func (a *App) show(c echo.Context) error {
@@ -138,13 +146,4 @@ func (a *App) lead(c echo.Context, traceID string) error {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, views.OperationPath(traceID))
-}
-
-// doubleClick is how long the same wish is one wish where it can be had more than once.
-const doubleClick = 10 * time.Second
-
-// moment is the same for two clicks of one hand, nearly always. Where it is not, the
-// second is a wish of its own and is answered as such.
-func (a *App) moment() string {
-	return strconv.FormatInt(a.now().Unix()/int64(doubleClick/time.Second), 10)
 }

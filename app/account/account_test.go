@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"videotutorials/app/web"
 	"videotutorials/components/authentication/authenticationmsg"
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/messagestore"
@@ -375,7 +376,7 @@ func TestOperation(t *testing.T) {
 		t.Fatal(a.body)
 	}
 	now := s.app.now
-	s.app.now = func() time.Time { return now().Add(lateAfter) }
+	s.app.now = func() time.Time { return now().Add(web.LateAfter) }
 	if a := b.get(page); !strings.Contains(a.body, "data-late") {
 		t.Errorf("not late after five seconds\n%s", a.body)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"videotutorials/app/web"
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/views"
 )
@@ -41,5 +42,5 @@ func (a *App) changeEmail(c echo.Context) error {
 			}
 		})
 	}
-	return a.ask(c, user.ID, identitymsg.ChangeEmail{UserID: user.ID, Email: wanted}, a.key.AddressID(normal)+" "+a.moment())
+	return a.ask(c, user.ID, identitymsg.ChangeEmail{UserID: user.ID, Email: wanted}, a.key.AddressID(normal)+" "+web.Moment(a.now()))
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -18,9 +17,6 @@ import (
 	"videotutorials/messagestore"
 	"videotutorials/views"
 )
-
-// lateAfter is how long a change may take before the page says what it waits for.
-const lateAfter = 5 * time.Second
 
 // operation is the page that a change is followed on.
 func (a *App) operation(c echo.Context) error {
@@ -60,7 +56,7 @@ func (a *App) isLate(ctx context.Context, userID, traceID string) (bool, error) 
 		return false, err
 	}
 	metadata, err := last.Metadata()
-	return metadata.TraceID == traceID && a.now().Sub(last.Time) >= lateAfter, err
+	return metadata.TraceID == traceID && a.now().Sub(last.Time) >= web.LateAfter, err
 }
 
 // operationLive is the stream of that page. Whose it is stands fast while it is open:

@@ -3,6 +3,7 @@ package account
 import (
 	"github.com/labstack/echo/v4"
 
+	"videotutorials/app/web"
 	"videotutorials/components/identity/identitymsg"
 )
 
@@ -12,5 +13,5 @@ func (a *App) requestConfirmation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.ask(c, person.UserID, identitymsg.RequestConfirmation{UserID: person.UserID}, a.moment())
+	return a.ask(c, person.UserID, identitymsg.RequestConfirmation{UserID: person.UserID}, web.Moment(a.now()))
 }

@@ -73,7 +73,9 @@ func start(t *testing.T) *site {
 	}
 	hub := live.New(log)
 	s.sessions = web.NewSessions([]byte(strings.Repeat("s", 32)), false, s.who)
-	s.app = New(s.store, s.users, s.signIns, accountoperations.NewQueries(database.Views), password.NewHasher(1), s.sessions, s.key, hub)
+	at := time.Now() // stands still for the limits, and nobody waits for a turn
+	limits := web.NewLimits(func() time.Time { return at }, func(ctx context.Context, _ time.Duration) error { return ctx.Err() })
+	s.app = New(s.store, s.users, s.signIns, accountoperations.NewQueries(database.Views), password.NewHasher(1), limits, s.sessions, s.key, hub)
 	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: s.sessions})
 	s.app.Routes(router)
 	router.POST("/test/log-in/:user/:session", s.logIn)

@@ -4,6 +4,7 @@
 package authenticate
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -27,15 +28,17 @@ type App struct {
 	sessions  *web.Sessions
 	key       identitymsg.Key
 	familiar  familiar
-	slow      *slow
+	limits    *web.Limits
+	now       func() time.Time
+	wait      func(context.Context, time.Duration) error
 }
 
 // New returns the application. A key made from secret signs what a browser keeps about
 // the accounts that it was used for.
-func New(store *messagestore.Store, users usercredentials.Queries, passwords *password.Hasher, sessions *web.Sessions, key identitymsg.Key, secret []byte) *App {
+func New(store *messagestore.Store, users usercredentials.Queries, passwords *password.Hasher, limits *web.Limits, sessions *web.Sessions, key identitymsg.Key, secret []byte) *App {
 	return &App{
 		store: store, users: users, passwords: passwords, sessions: sessions, key: key,
-		familiar: newFamiliar(secret), slow: newSlow(time.Now, pause),
+		familiar: newFamiliar(secret), limits: limits, now: time.Now, wait: web.Pause,
 	}
 }
 
@@ -46,9 +49,9 @@ func (a *App) Routes(e *echo.Echo) {
 	e.POST(views.LogInPath, a.logIn)
 	e.POST(views.LogOutPath, a.logOut, web.InTime)
 	web.Get(e, views.ForgotPasswordPath, a.askForAddress, web.InTime)
-	e.POST(views.ForgotPasswordPath, a.forgotPassword)
+	e.POST(views.ForgotPasswordPath, a.forgotPassword, a.limits.InTurn(web.FromSource), web.InTime)
 	web.Get(e, views.ResetPasswordPath, a.askForPassword, web.InTime)
-	e.POST(views.ResetPasswordPath, a.resetPassword, web.InTime)
+	e.POST(views.ResetPasswordPath, a.resetPassword, a.limits.InTurn(web.FromSource), web.InTime)
 }
 
 // form returns the fields of a form that was posted, never those of the address: a

@@ -109,8 +109,8 @@ func openWith(t *testing.T, passwords *password.Hasher, hash string) *site {
 	})
 	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.router = web.New(web.Config{AppName: "Test", Log: log, Sessions: s.sessions})
-	app := New(s.store, users, s.passwords, s.sessions, s.key, secret)
-	app.slow = newSlow(s.clock.now, s.clock.wait)
+	app := New(s.store, users, s.passwords, web.NewLimits(s.clock.now, s.clock.wait), s.sessions, s.key, secret)
+	app.now, app.wait = s.clock.now, s.clock.wait
 	app.Routes(s.router)
 	web.Get(s.router, "/who", func(c echo.Context) error {
 		person, _, err := s.sessions.Person(c)

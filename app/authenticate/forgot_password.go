@@ -32,22 +32,12 @@ func (a *App) forgotPassword(c echo.Context) error {
 	if err != nil {
 		return renderForgot(c, http.StatusUnprocessableEntity, views.ForgotPasswordForm{Email: email, EmailProblem: identitymsg.EmailInvalid})
 	}
-	refused, err := a.slow.enter(c.Request().Context(), attempt{source: c.RealIP()})
+	addressID := a.key.AddressID(normal)
+	_, err = a.store.Write(c.Request().Context(), identitymsg.Category.CommandStream(addressID),
+		identitymsg.RequestPasswordReset{AddressID: addressID},
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c)}))
 	if err != nil {
 		return err
 	}
-	if refused > 0 {
-		retryAfter(c, refused)
-		return echo.NewHTTPError(http.StatusTooManyRequests)
-	}
-	return web.InTime(func(c echo.Context) error {
-		addressID := a.key.AddressID(normal)
-		_, err := a.store.Write(c.Request().Context(), identitymsg.Category.CommandStream(addressID),
-			identitymsg.RequestPasswordReset{AddressID: addressID},
-			messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c)}))
-		if err != nil {
-			return err
-		}
-		return web.Render(c, http.StatusOK, views.ForgotPasswordSentPage(web.Page(c, "Look at your mail"), email))
-	})(c)
+	return web.Render(c, http.StatusOK, views.ForgotPasswordSentPage(web.Page(c, "Look at your mail"), email))
 }

@@ -3,7 +3,6 @@ package authenticate
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,8 +17,10 @@ import (
 	"videotutorials/views"
 )
 
-// failing is how long a wrong try takes at least. It is longer than any way to verify a
-// password, of which some are slower than others.
+// failing is how long a wrong try takes at least: longer than it takes to verify a hash
+// of ours while a few others wait for theirs, so that it says nothing about the address.
+// A hash of another program that costs more still shows that somebody has the address,
+// until that person's next log-in replaces it.
 const failing = 300 * time.Millisecond
 
 // try is one try to log in.
@@ -27,7 +28,7 @@ type try struct {
 	form     views.LogInForm
 	address  string // in its normal form
 	password string
-	attempt  attempt
+	attempt  web.Try
 	browser  browser
 }
 
@@ -59,16 +60,16 @@ func (a *App) logIn(c echo.Context) error {
 	t := try{form: views.LogInForm{Email: strings.TrimSpace(fields.Get("email")), Next: fields.Get("next")}, password: fields.Get("password")}
 	t.address = normalAddress(t.form.Email)
 	t.browser = a.familiar.browser(c)
-	t.attempt = attempt{account: a.key.AddressID(t.address), source: c.RealIP()}
-	if t.browser.knows(t.attempt.account) {
-		t.attempt.browser = t.browser.ID
+	t.attempt = web.Try{Account: a.key.AddressID(t.address), Source: c.RealIP()}
+	if t.browser.knows(t.attempt.Account) {
+		t.attempt.Browser = t.browser.ID
 	}
-	refused, err := a.slow.enter(c.Request().Context(), t.attempt)
+	refused, err := a.limits.Enter(c.Request().Context(), t.attempt)
 	if err != nil {
 		return err
 	}
 	if refused > 0 {
-		t.form.Problem, t.form.Wait = "too-many", retryAfter(c, refused)
+		t.form.Problem, t.form.Wait = "too-many", web.RetryAfter(c, refused)
 		return renderLogIn(c, http.StatusTooManyRequests, t.form)
 	}
 	return web.InTime(func(c echo.Context) error { return a.verify(c, t) })(c)
@@ -84,16 +85,9 @@ func normalAddress(email string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.ToValidUTF8(email, ""), "\x00", ""))
 }
 
-// retryAfter says when the next try may come, in seconds, and returns it.
-func retryAfter(c echo.Context, wait time.Duration) (seconds int) {
-	seconds = int((wait + time.Second - 1) / time.Second)
-	c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
-	return seconds
-}
-
 // verify does the same work for a wrong password and an unknown address.
 func (a *App) verify(c echo.Context, t try) error {
-	ctx, began := c.Request().Context(), a.slow.now()
+	ctx, began := c.Request().Context(), a.now()
 	user, err := a.users.ByAddress(ctx, t.address)
 	if err != nil && !errors.Is(err, usercredentials.ErrNotFound) {
 		return err
@@ -106,7 +100,7 @@ func (a *App) verify(c echo.Context, t try) error {
 		if err := a.fail(c, t, user); err != nil {
 			return err
 		}
-		if err := a.slow.wait(ctx, failing-a.slow.now().Sub(began)); err != nil {
+		if err := a.wait(ctx, failing-a.now().Sub(began)); err != nil {
 			return err
 		}
 		t.form.Problem = "wrong"
@@ -124,7 +118,7 @@ func (a *App) verify(c echo.Context, t try) error {
 func (a *App) fail(c echo.Context, t try, user usercredentials.User) error {
 	failed := authenticationmsg.UserLoginFailed{UserID: user.ID, Reason: authenticationmsg.WrongPassword, Browser: browserName(c.Request().UserAgent())}
 	if user.ID == "" {
-		failed.UserID, failed.Reason = t.attempt.account, authenticationmsg.UnknownAddress
+		failed.UserID, failed.Reason = t.attempt.Account, authenticationmsg.UnknownAddress
 	}
 	_, err := a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(failed.UserID), failed,
 		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c)}))
@@ -170,9 +164,9 @@ func (a *App) begin(c echo.Context, t try, user usercredentials.User) error {
 	if err := a.sessions.LogIn(c, user.ID, sessionID, user.Generation); err != nil {
 		return err
 	}
-	if err := a.familiar.keep(c, t.browser.with(t.attempt.account), a.sessions.Secure(c)); err != nil {
+	if err := a.familiar.keep(c, t.browser.with(t.attempt.Account), a.sessions.Secure(c)); err != nil {
 		return err
 	}
-	a.slow.succeeded(t.attempt)
+	a.limits.Succeeded(t.attempt)
 	return c.Redirect(http.StatusSeeOther, web.OwnPath(t.form.Next))
 }

@@ -26,6 +26,7 @@ type App struct {
 	registrations registrations.Queries
 	users         usercredentials.Queries
 	passwords     *password.Hasher
+	limits        *web.Limits
 	sessions      *web.Sessions
 	key           identitymsg.Key
 	outbox        bool
@@ -35,20 +36,21 @@ type App struct {
 
 // New returns the application. outbox says that mails can be read at /outbox, where
 // the page then leads to.
-func New(store *messagestore.Store, rows registrations.Queries, users usercredentials.Queries, passwords *password.Hasher, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub, outbox bool) *App {
+func New(store *messagestore.Store, rows registrations.Queries, users usercredentials.Queries, passwords *password.Hasher, limits *web.Limits, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub, outbox bool) *App {
 	return &App{
-		store: store, registrations: rows, users: users, passwords: passwords, sessions: sessions, key: key,
+		store: store, registrations: rows, users: users, passwords: passwords, limits: limits, sessions: sessions, key: key,
 		outbox: outbox, now: time.Now, feed: hub.Personal(),
 	}
 }
 
 // Routes adds the application's routes.
 func (a *App) Routes(e *echo.Echo) {
+	inTurn := a.limits.InTurn(web.ToRegister)
 	web.Get(e, views.RegisterPath, a.form, web.InTime, a.forStrangers)
-	e.POST(views.RegisterPath, a.register, web.InTime, a.forStrangers)
+	e.POST(views.RegisterPath, a.register, a.forStrangers, inTurn, web.InTime)
 	web.Get(e, "/register/:traceId", a.show, web.InTime)
 	e.GET("/register/:traceId/live", a.live)
-	e.POST("/register/:traceId/resend", a.resend, web.InTime)
+	e.POST("/register/:traceId/resend", a.resend, inTurn, web.InTime)
 }
 
 // forStrangers leads whoever is signed in to their account: they have one.
@@ -124,12 +126,9 @@ func (a *App) read(ctx context.Context, r registration) (views.Registration, liv
 		again := messagestore.DeriveID("form", r.traceID)
 		shown.Rejected = &views.RegisterForm{ID: again, Email: r.email, EmailProblem: row.RejectedReason}
 	}
-	shown.Late = !shown.Settled() && a.now().Sub(lastStep(shown)) >= lateAfter
+	shown.Late = !shown.Settled() && a.now().Sub(lastStep(shown)) >= web.LateAfter
 	return shown, versions, nil
 }
-
-// lateAfter is how long a step may take before the page says what it waits for.
-const lateAfter = 5 * time.Second
 
 func lastStep(r views.Registration) time.Time {
 	last := r.ReceivedAt

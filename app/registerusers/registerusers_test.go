@@ -65,7 +65,7 @@ func start(t *testing.T) *site {
 	sessions := web.NewSessions([]byte(strings.Repeat("s", 32)), false, func(_ context.Context, userID, sessionID string, _ int64) (web.Person, bool, error) {
 		return web.Person{UserID: userID, SessionID: sessionID}, true, nil
 	})
-	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), sessions, key, hub, true)
+	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), web.NewLimits(time.Now, web.Pause), sessions, key, hub, true)
 	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions})
 	s.app.Routes(router)
 	router.POST("/test/log-in", func(c echo.Context) error {
@@ -410,7 +410,7 @@ func TestLate(t *testing.T) {
 	if strings.Contains(b.get(page).body, "data-late") {
 		t.Error("late at once")
 	}
-	s.app.now = func() time.Time { return time.Now().Add(lateAfter) }
+	s.app.now = func() time.Time { return time.Now().Add(web.LateAfter) }
 	if !strings.Contains(b.get(page).body, "data-late") {
 		t.Error("not late after five seconds")
 	}
@@ -433,7 +433,7 @@ func TestResend(t *testing.T) {
 	if first.status != http.StatusSeeOther || first.to != second.to || !strings.HasPrefix(first.to, "/account/operations/") {
 		t.Fatalf("%d %s, %d %s", first.status, first.to, second.status, second.to)
 	}
-	at = at.Add(doubleClick)
+	at = at.Add(time.Minute)
 	if third := b.post(page + "/resend"); third.to == first.to {
 		t.Error("it cannot be asked for again")
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -29,6 +30,10 @@ type Config struct {
 	Log *slog.Logger
 	// Sessions says who is signed in, for the head of each page; without it nobody is.
 	Sessions *Sessions
+	// TrustedProxies are the addresses of the proxies that requests come through: what
+	// they say in X-Forwarded-For is believed, and nobody else. Without any the client is
+	// whoever has connected.
+	TrustedProxies []*net.IPNet
 	// Outbox says that there is a page with the mails that were sent.
 	Outbox bool
 }
@@ -42,14 +47,27 @@ const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; base-ur
 func New(c Config) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	// Nobody's X-Forwarded-For is believed.
-	e.IPExtractor = echo.ExtractIPDirect()
+	e.IPExtractor = clientAddress(c.TrustedProxies)
 	e.HTTPErrorHandler = errorHandler(c.Log)
 	e.Use(traced(c), middleware.Recover(), secured, sameSite, middleware.BodyLimit(mostBody))
 	files := echo.WrapHandler(assets.Handler())
 	Get(e, assets.Prefix+"*", files)
 	Get(e, "/favicon.ico", files)
 	return e
+}
+
+// clientAddress returns how the address of a client is found: the last one of the chain
+// that is not a trusted proxy's. What stands before it may be made up.
+func clientAddress(trusted []*net.IPNet) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	// A neighbour in a private network is nobody's proxy unless it is listed.
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, proxies := range trusted {
+		options = append(options, echo.TrustIPRange(proxies))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
 }
 
 // Get adds a route for GET and HEAD.
@@ -72,6 +90,19 @@ func InTime(next echo.HandlerFunc) echo.HandlerFunc {
 		defer c.SetRequest(request) // the error page comes after the end of ctx
 		return next(c)
 	}
+}
+
+// LateAfter is how long a step may take before a page says what it waits for.
+const LateAfter = 5 * time.Second
+
+// doubleClick is how long the same wish is one wish where it can be had more than once.
+const doubleClick = 10 * time.Second
+
+// Moment returns a text that is the same for two clicks of one hand, nearly always, to
+// derive the id of what they ask for. Where it is not, the second is a wish of its own
+// and is answered as such.
+func Moment(t time.Time) string {
+	return strconv.FormatInt(t.Unix()/int64(doubleClick/time.Second), 10)
 }
 
 // Gzip compresses the pages of a route. It is not for streams, nor for files that

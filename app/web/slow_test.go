@@ -1,56 +1,21 @@
-package authenticate
+package web
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 )
 
-// clock is a time that only waiting moves on.
-type clock struct {
-	mu     sync.Mutex
-	at     time.Time
-	waited []time.Duration
+// limitsAt returns limits at a time that stands still until it is moved on. They never wait.
+func limitsAt() (l *Limits, later func(time.Duration)) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	l = NewLimits(func() time.Time { return at }, func(ctx context.Context, _ time.Duration) error { return ctx.Err() })
+	return l, func(d time.Duration) { at = at.Add(d) }
 }
 
-func newClock() *clock { return &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) wait(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(max(0, d))
-	c.waited = append(c.waited, d)
-	return ctx.Err()
-}
-
-func (c *clock) set(at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = at
-}
-
-func (c *clock) later(d time.Duration) { c.set(c.now().Add(d)) }
-
-// last returns the last wait.
-func (c *clock) last() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.waited) == 0 {
-		return 0
-	}
-	return c.waited[len(c.waited)-1]
-}
-
-func expectTurn(t *testing.T, s *slow, a attempt, want time.Duration, ok bool) {
+func expectTurn(t *testing.T, s *Limits, a Try, want time.Duration, ok bool) {
 	t.Helper()
 	if after, accepted := s.turn(a); after != want || accepted != ok {
 		t.Errorf("%+v: after %v, accepted %v; want %v, %v", a, after, accepted, want, ok)
@@ -59,9 +24,8 @@ func expectTurn(t *testing.T, s *slow, a attempt, want time.Duration, ok bool) {
 
 func TestOneAccountFromOneSource(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	s := newSlow(c.now, c.wait)
-	a := attempt{account: "anna", source: "192.0.2.1"}
+	s, later := limitsAt()
+	a := Try{Account: "anna", Source: "192.0.2.1"}
 	for range 5 {
 		expectTurn(t, s, a, 0, true)
 	}
@@ -71,32 +35,30 @@ func TestOneAccountFromOneSource(t *testing.T) {
 	for range 100 { // what is refused does not count
 		expectTurn(t, s, a, 12*time.Second, false)
 	}
-	expectTurn(t, s, attempt{account: "ben", source: "192.0.2.1"}, 0, true)
-	c.later(2 * time.Second)
+	expectTurn(t, s, Try{Account: "ben", Source: "192.0.2.1"}, 0, true)
+	later(2 * time.Second)
 	expectTurn(t, s, a, longestWait+punished, true)
-	c.later(time.Hour)
+	later(time.Hour)
 	expectTurn(t, s, a, 0, true)
 }
 
 func TestSuccessForgives(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	s := newSlow(c.now, c.wait)
-	a := attempt{account: "anna", source: "192.0.2.1"}
+	s, _ := limitsAt()
+	a := Try{Account: "anna", Source: "192.0.2.1"}
 	for range 5 {
 		expectTurn(t, s, a, 0, true)
 	}
-	s.succeeded(attempt{account: "ben", source: "192.0.2.1"})
+	s.Succeeded(Try{Account: "ben", Source: "192.0.2.1"})
 	expectTurn(t, s, a, 2*time.Second, true)
-	s.succeeded(a)
+	s.Succeeded(a)
 	expectTurn(t, s, a, 0, true)
 }
 
 func TestManyAccountsFromOneSource(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	s := newSlow(c.now, c.wait)
-	try := func(n int) attempt { return attempt{account: fmt.Sprint("account", n), source: "2001:db8::1"} }
+	s, _ := limitsAt()
+	try := func(n int) Try { return Try{Account: fmt.Sprint("account", n), Source: "2001:db8::1"} }
 	for n := range 60 {
 		expectTurn(t, s, try(n), 0, true)
 	}
@@ -104,13 +66,13 @@ func TestManyAccountsFromOneSource(t *testing.T) {
 		expectTurn(t, s, try(100+n), time.Duration(n+1)*500*time.Millisecond, true)
 	}
 	expectTurn(t, s, try(200), 10*time.Second+500*time.Millisecond, false)
-	expectTurn(t, s, attempt{source: "2001:db8::1"}, 10*time.Second+500*time.Millisecond, false)
-	expectTurn(t, s, attempt{account: "x", source: "2001:db8::ffff:1"}, 10*time.Second+500*time.Millisecond, false) // the same network
-	expectTurn(t, s, attempt{account: "x", source: "2001:db8:0:1::1"}, 0, true)
-	expectTurn(t, s, attempt{account: "x", source: "192.0.2.1"}, 0, true)
+	expectTurn(t, s, Try{Source: "2001:db8::1"}, 10*time.Second+500*time.Millisecond, false)
+	expectTurn(t, s, Try{Account: "x", Source: "2001:db8::ffff:1"}, 10*time.Second+500*time.Millisecond, false) // the same network
+	expectTurn(t, s, Try{Account: "x", Source: "2001:db8:0:1::1"}, 0, true)
+	expectTurn(t, s, Try{Account: "x", Source: "192.0.2.1"}, 0, true)
 	// A refused try took nothing from the other limit either.
 	for range 4 {
-		expectTurn(t, s, attempt{account: "x", source: "192.0.2.1"}, 0, true)
+		expectTurn(t, s, Try{Account: "x", Source: "192.0.2.1"}, 0, true)
 	}
 }
 
@@ -118,21 +80,20 @@ func TestManyAccountsFromOneSource(t *testing.T) {
 // never lock it, and the person's own browser does not notice.
 func TestNobodyIsLockedOut(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	s := newSlow(c.now, c.wait)
+	s, _ := limitsAt()
 	for n := range 1000 {
 		want := time.Duration(0)
 		if n >= 10 {
 			want = punished
 		}
-		expectTurn(t, s, attempt{account: "anna", source: fmt.Sprintf("198.51.%d.%d", n/250, n%250)}, want, true)
+		expectTurn(t, s, Try{Account: "anna", Source: fmt.Sprintf("198.51.%d.%d", n/250, n%250)}, want, true)
 	}
 	const home = "192.0.2.1"
 	for range 1000 {
-		s.turn(attempt{account: "anna", source: home})
+		s.turn(Try{Account: "anna", Source: home})
 	}
-	expectTurn(t, s, attempt{account: "anna", source: home}, 12*time.Second, false)
-	own := attempt{account: "anna", source: home, browser: "b"}
+	expectTurn(t, s, Try{Account: "anna", Source: home}, 12*time.Second, false)
+	own := Try{Account: "anna", Source: home, Browser: "b"}
 	for range 5 {
 		expectTurn(t, s, own, 0, true)
 	}
@@ -142,7 +103,7 @@ func TestNobodyIsLockedOut(t *testing.T) {
 func TestLimitersAreBounded(t *testing.T) {
 	t.Parallel()
 	l := newLimiters(1, 1, 3)
-	now := newClock().now()
+	now := time.Now()
 	for n := range 100 {
 		l.of("often").AllowN(now, 1)
 		l.of(fmt.Sprint(n)).AllowN(now, 1)
@@ -163,15 +124,15 @@ func TestWhoLeavesDoesNotWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, d := range []time.Duration{-1, 0, time.Hour} {
-		if err := pause(ctx, d); !errors.Is(err, context.Canceled) {
+		if err := Pause(ctx, d); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v: %v", d, err)
 		}
 	}
-	if err := pause(t.Context(), time.Nanosecond); err != nil {
+	if err := Pause(t.Context(), time.Nanosecond); err != nil {
 		t.Error(err)
 	}
-	s := newSlow(time.Now, pause)
-	if refused, err := s.enter(ctx, attempt{account: "anna", source: "192.0.2.1"}); refused != 0 || !errors.Is(err, context.Canceled) {
+	s := NewLimits(time.Now, Pause)
+	if refused, err := s.Enter(ctx, Try{Account: "anna", Source: "192.0.2.1"}); refused != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", refused, err)
 	}
 }
