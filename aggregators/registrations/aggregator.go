@@ -45,7 +45,8 @@ func apply(ctx context.Context, tx pgx.Tx, b messagestore.Batch) (topics []strin
 	c := changes{people: map[string]*Registration{}}
 	handlers := []messagestore.Handler{
 		messagestore.On(c.registered), messagestore.On(c.registrationRejected),
-		messagestore.On(c.registrationEmailSent), messagestore.On(c.registrationEmailFailed), messagestore.On(c.emailConfirmed),
+		messagestore.On(c.registrationEmailSent), messagestore.On(c.registrationEmailFailed),
+		messagestore.On(c.emailConfirmed), messagestore.On(c.emailChanged), messagestore.On(c.passwordChanged),
 	}
 	for _, m := range b.Messages {
 		if err := messagestore.Handle(ctx, m, handlers...); err != nil {
@@ -135,6 +136,19 @@ func (c *changes) registrationEmailFailed(_ context.Context, m messagestore.Mess
 
 func (c *changes) emailConfirmed(_ context.Context, m messagestore.Message[identitymsg.EmailConfirmed]) error {
 	c.add(m.Data.UserID, func(r *Registration) { first(&r.ConfirmedAt, m.Time) })
+	return nil
+}
+
+func (c *changes) emailChanged(_ context.Context, m messagestore.Message[identitymsg.EmailChanged]) error {
+	c.add(m.Data.UserID, func(r *Registration) { first(&r.ConfirmedAt, m.Time) })
+	return nil
+}
+
+// passwordChanged by a link confirms the address: the link was in its mail.
+func (c *changes) passwordChanged(_ context.Context, m messagestore.Message[identitymsg.PasswordChanged]) error {
+	if m.Data.SessionID == "" {
+		c.add(m.Data.UserID, func(r *Registration) { first(&r.ConfirmedAt, m.Time) })
+	}
 	return nil
 }
 

@@ -25,7 +25,7 @@ type Registration struct {
 	QueuedAt time.Time `json:"queued_at,omitzero"`
 	// SentAt is when the mail server had taken it.
 	SentAt time.Time `json:"sent_at,omitzero"`
-	// ConfirmedAt is when the person first confirmed the address.
+	// ConfirmedAt is when the person first confirmed an address, by whatever link.
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`
 	// FailedReason says why the welcome mail will never be sent; empty otherwise.
 	FailedReason string `json:"failed_reason"`

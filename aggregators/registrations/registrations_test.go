@@ -94,6 +94,34 @@ func TestEachStep(t *testing.T) {
 	f.is("replayed", refused)
 }
 
+// TestWhatConfirms lets people get at a link in the mail of an address in other ways
+// than by the one of the welcome mail.
+func TestWhatConfirms(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	var all []registrations.Registration
+	for what, event := range map[string]func(userID string) messagestore.Body{
+		"reset": func(id string) messagestore.Body { return identitymsg.PasswordChanged{UserID: id, PasswordHash: "x"} },
+		"change": func(id string) messagestore.Body {
+			return identitymsg.EmailChanged{UserID: id, Email: "new@example.org"}
+		},
+	} {
+		want := registrations.Registration{UserID: messagestore.NewID(), Email: what + "@example.org"}
+		want.RegisteredAt = f.identity(want.UserID, identitymsg.Registered{UserID: want.UserID, Email: want.Email})
+		f.identity(want.UserID, identitymsg.PasswordChanged{UserID: want.UserID, PasswordHash: "x", SessionID: messagestore.NewID()})
+		f.is(what+": not by who is signed in", want)
+		want.ConfirmedAt = f.identity(want.UserID, event(want.UserID))
+		f.is(what, want)
+		f.identity(want.UserID, event(want.UserID))
+		f.is(what+", the first time counts", want)
+		all = append(all, want)
+	}
+	f.sameInOneBatch()
+	for _, want := range all {
+		f.is("replayed", want)
+	}
+}
+
 // TestEitherProjectionMayBeFirst writes the mail's command before and after what the
 // person's stream says.
 func TestEitherProjectionMayBeFirst(t *testing.T) {

@@ -21,12 +21,18 @@ type SignIn struct {
 	Browser string `json:"browser"`
 	// FailedReason says why it failed; empty where a session began.
 	FailedReason string `json:"failed_reason"`
-	// EndedAt is when the session ended, in UTC; zero where it did not. One that ended
-	// by a change of the password, or that nobody used any more, is not marked.
+	// EndedAt is when the session ended, in UTC, at the latest 90 days after it began;
+	// zero where it did not. One that ended by a change of the password, or that nobody
+	// used any more, is not marked.
 	EndedAt time.Time `json:"ended_at,omitzero"`
 	// EndedReason says how it ended.
 	EndedReason string `json:"ended_reason"`
 }
+
+// longest is how long a session goes on at most: package web, which keeps the cookies,
+// takes none for signed in that is older. The two belong together: a session that were
+// left out here while its cookie still worked could not be ended from elsewhere.
+const longest = 90 * 24 * time.Hour
 
 // Queries reads the sign-ins.
 type Queries struct{ views *pgxpool.Pool }
@@ -42,6 +48,7 @@ func (q Queries) Of(ctx context.Context, userID string, limit int) (list []SignI
 	if messagestore.ValidID(userID) {
 		key = &userID
 	}
+	over := time.Now().Add(-longest) // what began by then has ended
 	// One statement, so one snapshot: the version is that of exactly these rows.
 	rows, err := q.views.Query(ctx, `
 		SELECT c.version, to_jsonb(s) FROM checkpoint c LEFT JOIN (
@@ -49,8 +56,8 @@ func (q Queries) Of(ctx context.Context, userID string, limit int) (list []SignI
 			WHERE user_id = $1 AND at IS NOT NULL ORDER BY user_id, at DESC, id LIMIT $2)
 			UNION
 			(SELECT id, at, browser, failed_reason, ended_at, ended_reason FROM sign_ins
-			WHERE user_id = $1 AND at IS NOT NULL AND ended_at IS NULL AND failed_reason = '' ORDER BY user_id, at DESC LIMIT $2)
-		) s ON true WHERE c.name = '`+Name+`' ORDER BY s.at DESC, s.id`, key, limit)
+			WHERE user_id = $1 AND at IS NOT NULL AND ended_at IS NULL AND failed_reason = '' AND at > $3 ORDER BY user_id, at DESC LIMIT $2)
+		) s ON true WHERE c.name = '`+Name+`' ORDER BY s.at DESC, s.id`, key, limit, over)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read sign-ins: %w", err)
 	}
@@ -58,6 +65,9 @@ func (q Queries) Of(ctx context.Context, userID string, limit int) (list []SignI
 	_, err = pgx.ForEachRow(rows, []any{&version, &s}, func() error {
 		if s != nil { // else there is none
 			s.At, s.EndedAt = s.At.UTC(), s.EndedAt.UTC()
+			if s.FailedReason == "" && s.EndedAt.IsZero() && !s.At.After(over) {
+				s.EndedAt = s.At.Add(longest)
+			}
 			list = append(list, *s)
 		}
 		return nil
@@ -80,13 +90,15 @@ func (q Queries) Ended(ctx context.Context, sessionID string) (ended bool, err e
 	return ended, nil
 }
 
-// Open returns the sessions of a person that have begun and not ended.
+// Open returns the sessions of a person that have begun and not ended, nor outlasted
+// what a session lasts.
 func (q Queries) Open(ctx context.Context, userID string) (sessionIDs []string, err error) {
 	if !messagestore.ValidID(userID) {
 		return nil, nil
 	}
 	rows, err := q.views.Query(ctx, `
-		SELECT id::text FROM sign_ins WHERE user_id = $1 AND at IS NOT NULL AND ended_at IS NULL AND failed_reason = '' ORDER BY id`, userID)
+		SELECT id::text FROM sign_ins WHERE user_id = $1 AND at IS NOT NULL AND ended_at IS NULL AND failed_reason = '' AND at > $2 ORDER BY id`,
+		userID, time.Now().Add(-longest))
 	if err != nil {
 		return nil, fmt.Errorf("read open sessions: %w", err)
 	}

@@ -129,6 +129,29 @@ func TestTheEndMayBeKnownFirst(t *testing.T) {
 	f.open(id, stolen, later)
 }
 
+// TestNoSessionOutlastsItsCookie lets sessions grow old that nobody has ended.
+func TestNoSessionOutlastsItsCookie(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id := messagestore.NewID()
+	began := func(age time.Duration) signins.SignIn {
+		t.Helper()
+		s := signins.SignIn{ID: messagestore.NewID()}
+		f.authentication(id, authenticationmsg.UserLoggedIn{UserID: id, SessionID: s.ID})
+		s.At = time.Now().Add(-age).UTC().Truncate(time.Microsecond)
+		f.exec(f.database.Views, `UPDATE sign_ins SET at = $2 WHERE id = $1`, s.ID, s.At)
+		return s
+	}
+	const longest = 90 * 24 * time.Hour
+	older, old, young := began(longest+time.Hour), began(longest), began(longest-time.Hour)
+	f.open(id, young.ID)
+	older.EndedAt, old.EndedAt = older.At.Add(longest), old.At.Add(longest)
+	f.list(id, 10, young, old, older)
+	failed := signins.SignIn{ID: messagestore.NewID(), FailedReason: authenticationmsg.WrongPassword}
+	failed.At = f.authentication(id, authenticationmsg.UserLoginFailed{UserID: id, Reason: authenticationmsg.WrongPassword}, messagestore.WithID(failed.ID))
+	f.list(id, 1, failed, young) // what is over is not kept on the list as open
+}
+
 func TestWhatIsNobodysIsSkipped(t *testing.T) {
 	t.Parallel()
 	f := start(t)

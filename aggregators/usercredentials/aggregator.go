@@ -141,8 +141,9 @@ func (c *changes) emailChanged(_ context.Context, m messagestore.Message[identit
 
 func (c *changes) emailChangeRejected(_ context.Context, m messagestore.Message[identitymsg.EmailChangeRejected]) error {
 	c.add(m.Data.UserID, func(r *row) {
-		// Who asks for the same again too soon still has the first mail, and its link works.
-		if m.Data.Reason != identitymsg.TooSoon && addressOf(m.Data.Email) == addressOf(r.PendingEmail) {
+		// Who asks for the same again too soon still has the first mail, and its link works;
+		// who knows an old password takes nothing back.
+		if m.Data.Reason != identitymsg.TooSoon && m.Data.Reason != identitymsg.PasswordOutdated && addressOf(m.Data.Email) == addressOf(r.PendingEmail) {
 			r.PendingEmail = ""
 		}
 	})
@@ -153,6 +154,9 @@ func (c *changes) passwordChanged(_ context.Context, m messagestore.Message[iden
 	c.add(m.Data.UserID, func(r *row) {
 		r.PasswordHash, r.KeptSession, r.PasswordChangedAt = m.Data.PasswordHash, m.Data.SessionID, m.Time.UTC()
 		r.Generation++
+		if m.Data.SessionID == "" { // by a link that was in the mail of the address
+			r.Confirmed = true
+		}
 		r.PendingEmail = "" // as the component: whoever knew the old password may have asked for it
 	})
 	return nil

@@ -70,16 +70,6 @@ func (q Queries) ByID(ctx context.Context, userID string) (User, int64, error) {
 	return q.read(ctx, `u.user_id = $1`, userID)
 }
 
-// Version returns the version of the view data, which changes with each change of
-// anybody's credentials; 0 before the first.
-func (q Queries) Version(ctx context.Context) (int64, error) {
-	_, version, err := q.read(ctx, `false`)
-	if errors.Is(err, ErrNotFound) {
-		err = nil
-	}
-	return version, err
-}
-
 func (q Queries) read(ctx context.Context, which string, args ...any) (user User, version int64, err error) {
 	// One statement, so one snapshot: the version is that of exactly this row.
 	var r *row

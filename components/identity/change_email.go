@@ -19,10 +19,11 @@ func (c *Component) changeEmail(ctx context.Context, m messagestore.Message[iden
 	reject := func(reason string) error {
 		return answer(ctx, c, p, m, identitymsg.EmailChangeRejected{UserID: p.id, Email: email, Reason: reason})
 	}
+	if reason := p.whyNoChange(m.Data.Replaces); reason != "" {
+		return reject(reason)
+	}
 	normal, err := identitymsg.NormalAddress(email)
 	switch {
-	case !p.registered:
-		return reject(identitymsg.NotRegistered)
 	case err != nil:
 		return reject(identitymsg.EmailInvalid)
 	case p.hasAddress(email):

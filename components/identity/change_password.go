@@ -7,14 +7,16 @@ import (
 	"videotutorials/messagestore"
 )
 
-// changePassword trusts that whoever wrote the command knew the current password.
+// changePassword trusts that the password that was checked is the one of Replaces, and
+// sees for itself that this is the current one: view data may be behind, and who knows
+// an old password must not take the account back.
 func (c *Component) changePassword(ctx context.Context, m messagestore.Message[identitymsg.ChangePassword]) error {
 	p, err := c.person(ctx, m.Data.UserID)
 	if err != nil || p.done(m.GlobalPosition) {
 		return err
 	}
-	if !p.registered {
-		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: identitymsg.NotRegistered})
+	if reason := p.whyNoChange(m.Data.Replaces); reason != "" {
+		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: reason})
 	}
 	return answer(ctx, c, p, m, identitymsg.PasswordChanged{UserID: p.id, PasswordHash: m.Data.PasswordHash, SessionID: m.Data.SessionID})
 }
@@ -24,11 +26,20 @@ func (c *Component) upgradePasswordHash(ctx context.Context, m messagestore.Mess
 	if err != nil || p.done(m.GlobalPosition) {
 		return err
 	}
-	switch {
-	case !p.registered:
-		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: identitymsg.NotRegistered})
-	case p.passwordHash != m.Data.Replaces: // the password is another one by now
-		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: identitymsg.LinkOutdated})
+	if reason := p.whyNoChange(m.Data.Replaces); reason != "" {
+		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: reason})
 	}
 	return answer(ctx, c, p, m, identitymsg.PasswordHashUpgraded{UserID: p.id, PasswordHash: m.Data.PasswordHash})
+}
+
+// whyNoChange says why nothing is changed for somebody whose password was checked
+// against a hash; empty where that is the person's.
+func (p *person) whyNoChange(hash string) string {
+	switch {
+	case !p.registered:
+		return identitymsg.NotRegistered
+	case p.passwordHash != hash:
+		return identitymsg.PasswordOutdated
+	}
+	return ""
 }

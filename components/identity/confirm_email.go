@@ -47,6 +47,9 @@ func (c *Component) requestConfirmation(ctx context.Context, m messagestore.Mess
 	if !p.registered {
 		return reject(identitymsg.NotRegistered)
 	}
+	if p.confirmed && p.pending == "" {
+		return reject(identitymsg.AlreadyConfirmed)
+	}
 	if m.Time.Sub(p.confirmationAsked) < pause {
 		return reject(identitymsg.TooSoon)
 	}

@@ -18,5 +18,5 @@ func TestContract(t *testing.T) {
 		identitymsg.PasswordResetRequested{}, identitymsg.PasswordChanged{}, identitymsg.PasswordChangeRejected{}, identitymsg.PasswordHashUpgraded{},
 		identitymsg.EmailChangeRequested{}, identitymsg.EmailChanged{}, identitymsg.EmailChangeRejected{},
 		identitymsg.RoleGranted{}, identitymsg.RoleRevoked{}, identitymsg.RoleChangeRejected{},
-		identitymsg.EmailReserved{}, identitymsg.EmailReleased{}, identitymsg.FirstAdminClaimed{})
+		identitymsg.EmailReserved{}, identitymsg.EmailReleased{}, identitymsg.FirstAdminClaimed{}, identitymsg.KeyChosen{})
 }

@@ -16,6 +16,7 @@ type person struct {
 
 	registered   bool
 	email        string
+	confirmed    bool   // the person reads the mail of email
 	pending      string // the address that the person wants and has not confirmed
 	passwordHash string
 	roles        map[string]bool // false: taken away
@@ -59,7 +60,9 @@ var appliers = []messagestore.Applier[person]{
 	apply(func(p *person, m messagestore.Message[identitymsg.RegistrationRejected]) {}),
 	apply(func(p *person, m messagestore.Message[identitymsg.RegistrationEmailSent]) { p.welcomed = true }),
 	apply(func(p *person, m messagestore.Message[identitymsg.RegistrationEmailFailed]) { p.welcomed = true }),
-	apply(func(p *person, m messagestore.Message[identitymsg.EmailConfirmed]) {}),
+	apply(func(p *person, m messagestore.Message[identitymsg.EmailConfirmed]) {
+		p.confirmed = p.confirmed || p.hasAddress(m.Data.Email)
+	}),
 	apply(func(p *person, m messagestore.Message[identitymsg.EmailConfirmationRejected]) {}),
 	apply(func(p *person, m messagestore.Message[identitymsg.ConfirmationRequested]) {
 		p.confirmationAsked = m.Time
@@ -70,8 +73,8 @@ var appliers = []messagestore.Applier[person]{
 	apply(func(p *person, m messagestore.Message[identitymsg.PasswordChanged]) {
 		p.passwordHash = m.Data.PasswordHash
 		p.endReset(identitymsg.LinkOutdated)
-		if m.Data.SessionID == "" { // by the link
-			p.resetOver = identitymsg.LinkUsed
+		if m.Data.SessionID == "" { // by the link, which went to the address
+			p.resetOver, p.confirmed = identitymsg.LinkUsed, true
 		}
 		// Whoever knew the old password may have asked for it.
 		p.pending = ""
@@ -84,13 +87,13 @@ var appliers = []messagestore.Applier[person]{
 		p.pending, p.changeAsked = m.Data.Email, m.Time
 	}),
 	apply(func(p *person, m messagestore.Message[identitymsg.EmailChanged]) {
-		p.email, p.pending = m.Data.Email, ""
+		p.email, p.confirmed, p.pending = m.Data.Email, true, ""
 		// The link went to the old address.
 		p.endReset(identitymsg.LinkOutdated)
 	}),
 	apply(func(p *person, m messagestore.Message[identitymsg.EmailChangeRejected]) {
-		// Asking again too soon takes nothing back.
-		if m.Data.Reason != identitymsg.TooSoon && p.wantsAddress(m.Data.Email) {
+		// Asking again too soon takes nothing back, nor does whoever knows an old password.
+		if m.Data.Reason != identitymsg.TooSoon && m.Data.Reason != identitymsg.PasswordOutdated && p.wantsAddress(m.Data.Email) {
 			p.pending = ""
 		}
 	}),

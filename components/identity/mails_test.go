@@ -164,14 +164,18 @@ func TestOnlyTheLastLinkIsSent(t *testing.T) {
 	b := newBench(t)
 	b.write(adaStream, registered)
 	var asked []messagestore.Raw
-	for _, id := range []string{"r1", "r2"} {
+	for _, id := range []string{"r1", "r2", "r2"} {
 		asked = append(asked, b.write(adaStream, identitymsg.PasswordResetRequested{UserID: ada, ResetID: id}))
 	}
-	b.handle(asked[0], b.events())
-	b.handle(asked[1], b.events())
+	for _, m := range asked {
+		b.handle(m, b.events())
+	}
 	sent, err := b.store.ReadCategory(b.ctx, sendemailmsg.Category.Commands(), messagestore.CategoryQuery{})
-	if err != nil || len(sent) != 1 || sent[0].Stream.ID() != messagestore.DeriveID("email", "password-reset", asked[1].ID) {
-		t.Errorf("%d mails, %v", len(sent), err)
+	if err != nil || len(sent) != 2 {
+		t.Fatalf("%d mails, %v", len(sent), err)
+	}
+	for _, m := range asked[1:] { // asked for again while it works, it goes out again
+		b.mail(messagestore.DeriveID("email", "password-reset", m.ID))
 	}
 }
 

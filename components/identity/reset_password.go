@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"time"
 
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/messagestore"
@@ -23,7 +24,12 @@ func (c *Component) requestPasswordReset(ctx context.Context, m messagestore.Mes
 	if c.config.Key.AddressID(normalForm(p.email)) != m.Data.AddressID {
 		return nil
 	}
-	return answer(ctx, c, p, m, identitymsg.PasswordResetRequested{UserID: p.id, ResetID: messagestore.DeriveID(m.ID, "reset")})
+	resetID := messagestore.DeriveID(m.ID, "reset")
+	// Anybody can ask, and that must not end the link that the person has in their mail.
+	if p.whyNoReset(m.Time) == "" {
+		resetID = p.resetID
+	}
+	return answer(ctx, c, p, m, identitymsg.PasswordResetRequested{UserID: p.id, ResetID: resetID})
 }
 
 func (c *Component) resetPassword(ctx context.Context, m messagestore.Message[identitymsg.ResetPassword]) error {
@@ -31,17 +37,27 @@ func (c *Component) resetPassword(ctx context.Context, m messagestore.Message[id
 	if err != nil || p.done(m.GlobalPosition) {
 		return err
 	}
-	reason := p.resetOver
+	reason := p.whyNoReset(m.Time)
 	switch {
 	case !p.registered:
 		reason = identitymsg.NotRegistered
-	case m.Data.ResetID != p.resetID || p.resetID == "":
+	case m.Data.ResetID != p.resetID:
 		reason = identitymsg.LinkOutdated
-	case reason == "" && m.Time.Sub(p.resetAsked) > identitymsg.PasswordResetLasts:
-		reason = identitymsg.LinkExpired
 	}
 	if reason != "" {
 		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: reason})
 	}
 	return answer(ctx, c, p, m, identitymsg.PasswordChanged{UserID: p.id, PasswordHash: m.Data.PasswordHash})
+}
+
+// whyNoReset says why the last link to set a new password does not work at a time;
+// empty while it does. The token in each mail runs out by itself, too.
+func (p *person) whyNoReset(at time.Time) string {
+	switch {
+	case p.resetID == "":
+		return identitymsg.LinkOutdated
+	case p.resetOver == "" && at.Sub(p.resetAsked) > identitymsg.PasswordResetLasts:
+		return identitymsg.LinkExpired
+	}
+	return p.resetOver
 }

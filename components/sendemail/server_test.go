@@ -1,6 +1,7 @@
 package sendemail
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -69,7 +70,7 @@ const (
 func newMailServer(t testing.TB, s security, m *mailServer, mechanisms ...string) *mailServer {
 	t.Helper()
 	m.t, m.arrived = t, make(chan struct{}, 1000)
-	listener, err := net.Listen("tcp", or(m.addr, "127.0.0.1:0"))
+	listener, err := net.Listen("tcp", cmp.Or(m.addr, "127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package sendemail
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -72,9 +73,9 @@ func NewSMTP(address, from string, tlsConfig *tls.Config) (*SMTP, error) {
 	s := &SMTP{host: u.Hostname(), port: u.Port(), from: from, answerTime: answerTime, mailTime: mailTime, now: time.Now, broken: map[string]int{}}
 	switch u.Scheme {
 	case "smtp":
-		s.port = or(s.port, "587")
+		s.port = cmp.Or(s.port, "587")
 	case "smtps":
-		s.port, s.implicit = or(s.port, "465"), true
+		s.port, s.implicit = cmp.Or(s.port, "465"), true
 	default:
 		return nil, errors.New("the mail server's address begins with neither smtp:// nor smtps://")
 	}
@@ -100,7 +101,7 @@ func NewSMTP(address, from string, tlsConfig *tls.Config) (*SMTP, error) {
 		tlsConfig = &tls.Config{}
 	}
 	s.tls = tlsConfig.Clone()
-	s.tls.ServerName = or(s.tls.ServerName, s.host)
+	s.tls.ServerName = cmp.Or(s.tls.ServerName, s.host)
 	s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
 	return s, nil
 }
@@ -291,11 +292,4 @@ func (c *patientConn) SetDeadline(time.Time) error { return nil }
 func (c *patientConn) Close() error {
 	c.stop()
 	return c.Conn.Close()
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
