@@ -127,14 +127,22 @@ func (a *App) read(ctx context.Context, person web.Person) (views.Account, live.
 // same wish: a second post of it finds the first one's page.
 func (a *App) ask(c echo.Context, userID string, command messagestore.Body, once string) error {
 	traceID := wish(command, userID, once)
-	_, err := a.store.Write(c.Request().Context(), identitymsg.Category.CommandStream(userID), command,
-		messagestore.WithID(messagestore.DeriveID("command", traceID)),
-		messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID, UserID: userID}))
-	if err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
+	if err := a.write(c, userID, command, traceID); err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
 		return err
 	}
 	return a.lead(c, traceID)
 }
+
+// write writes a command, or fails with [messagestore.ErrDuplicateID] where its wish was
+// written before.
+func (a *App) write(c echo.Context, userID string, command messagestore.Body, traceID string) error {
+	_, err := a.store.Write(c.Request().Context(), identitymsg.Category.CommandStream(userID), command,
+		messagestore.WithID(commandID(traceID)),
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID, UserID: userID}))
+	return err
+}
+
+func commandID(traceID string) string { return messagestore.DeriveID("command", traceID) }
 
 func wish(command messagestore.Body, userID, once string) string {
 	return messagestore.DeriveID(command.MessageType(), userID, once)

@@ -2,6 +2,7 @@ package account
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -115,6 +116,120 @@ func TestChangePassword(t *testing.T) {
 	}
 	if n := s.user(anna).Generation; n != 2 {
 		t.Errorf("the password was changed %d times", n)
+	}
+}
+
+// While view data is behind, another new password is not taken for the first one.
+func TestChangePasswordTwice(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna := s.person("anna@example.com")
+	b, _ := s.signedIn(anna)
+	const third = "a third horse battery"
+	change := func(wanted string) answer {
+		return b.post("/account/password", "current_password", firstPassword, "password", wanted)
+	}
+	undo := s.behind()
+	first, other, again := change(secondPassword), change(third), change(secondPassword)
+	undo()
+	if other.status != http.StatusUnprocessableEntity || !strings.Contains(other.body, "new-password-problem") ||
+		!strings.Contains(other.body, "Another change of your password is under way.") || strings.Contains(other.body, third) {
+		t.Errorf("%d %s\n%s", other.status, other.to, other.body)
+	}
+	if again.to != first.to {
+		t.Errorf("the same once more leads to %d %s, the first to %s", again.status, again.to, first.to)
+	}
+	if a := b.outcome(first); state(a.body) != "done" {
+		t.Error(a.body)
+	}
+	if ok, _, err := s.app.passwords.Verify(s.ctx, secondPassword, s.user(anna).PasswordHash); !ok || err != nil {
+		t.Errorf("the password is not the first one that was asked for: %v", err)
+	}
+	if n := len(s.written(identitymsg.Category.Commands(), "ChangePassword")); n != 1 {
+		t.Errorf("%d commands", n)
+	}
+}
+
+// Whoever has an old password takes nothing by it while view data is behind; once it has
+// caught up, the person can ask for the same at once.
+func TestOldPassword(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	at := time.Now()
+	s.app.now = func() time.Time { return at }
+	anna := s.person("anna@example.com")
+	here, _ := s.signedIn(anna)
+	there, _ := s.signedIn(anna)
+	old := s.user(anna).PasswordHash
+	forms := [][]string{
+		{"/account/email", "email", "new@example.com", "password", firstPassword},
+		{"/account/password", "current_password", firstPassword, "password", secondPassword},
+	}
+	// A better hash of the same password, which ends no session.
+	better, err := s.app.passwords.Hash(s.ctx, firstPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := s.behind()
+	if _, err := s.store.Write(s.ctx, identitymsg.Category.Stream(anna), identitymsg.PasswordHashUpgraded{UserID: anna, PasswordHash: better}); err != nil {
+		t.Fatal(err)
+	}
+	var posted []answer
+	for _, form := range forms {
+		posted = append(posted, there.post(form[0], form[1:]...))
+	}
+	undo()
+	for i, a := range posted {
+		if a = there.outcome(a); state(a.body) != "failed" || !strings.Contains(a.body, "Your password was changed meanwhile.") {
+			t.Errorf("%s: %s", forms[i][0], a.body)
+		}
+	}
+	for _, form := range forms {
+		if a := here.outcome(here.post(form[0], form[1:]...)); state(a.body) != "done" {
+			t.Errorf("%s: %s", form[0], a.body)
+		}
+	}
+	var replaced []string
+	for _, kind := range []string{"ChangeEmail", "ChangePassword"} {
+		for _, raw := range s.written(identitymsg.Category.Commands(), kind) {
+			m, err := messagestore.Decode[struct{ Replaces string }](raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			replaced = append(replaced, m.Data.Replaces)
+		}
+	}
+	if want := []string{old, better, old, better}; !slices.Equal(replaced, want) {
+		t.Errorf("%q, want %q", replaced, want)
+	}
+}
+
+// Who has found a browser that is signed in cannot find out the password by it.
+func TestTooManyPasswords(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna := s.person("anna@example.com")
+	b, _ := s.signedIn(anna)
+	other, _ := s.signedIn(anna)
+	var statuses []int
+	for range 6 {
+		statuses = append(statuses,
+			b.post("/account/password", "current_password", "not my password", "password", secondPassword).status,
+			b.post("/account/email", "email", "new@example.com", "password", "not my password").status)
+	}
+	for n, status := range statuses { // five at once and five that wait
+		if want := map[bool]int{true: http.StatusUnprocessableEntity, false: http.StatusTooManyRequests}[n < 10]; status != want {
+			t.Errorf("try %d: %d", n+1, status)
+		}
+	}
+	if a := b.post("/account/password", "current_password", firstPassword, "password", secondPassword); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "12" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	if b.get("/account").status != http.StatusOK {
+		t.Error("the page is refused, too")
+	}
+	if a := other.outcome(other.post("/account/password", "current_password", firstPassword, "password", secondPassword)); state(a.body) != "done" {
+		t.Errorf("another session of the person: %s", a.body)
 	}
 }
 

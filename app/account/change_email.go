@@ -42,5 +42,7 @@ func (a *App) changeEmail(c echo.Context) error {
 			}
 		})
 	}
-	return a.ask(c, user.ID, identitymsg.ChangeEmail{UserID: user.ID, Email: wanted}, a.key.AddressID(normal)+" "+web.Moment(a.now()))
+	// What is refused because the password was changed meanwhile can be asked for at once.
+	once := strings.Join([]string{a.key.AddressID(normal), user.PasswordHash, web.Moment(a.now())}, " ")
+	return a.ask(c, user.ID, identitymsg.ChangeEmail{UserID: user.ID, Email: wanted, Replaces: user.PasswordHash}, once)
 }

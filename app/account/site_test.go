@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/accountoperations"
@@ -50,6 +51,7 @@ type site struct {
 	sessions *web.Sessions
 	key      identitymsg.Key
 	all      *messagestore.Subscriptions
+	views    *pgxpool.Pool
 	url      string
 }
 
@@ -65,7 +67,7 @@ func start(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s := &site{
-		t: t, store: messagestore.New(database.MessageStore),
+		t: t, views: database.Views, store: messagestore.New(database.MessageStore),
 		users: usercredentials.NewQueries(database.Views), signIns: signins.NewQueries(database.Views),
 	}
 	if s.key, err = identitymsg.NewKey([]byte(strings.Repeat("k", 32))); err != nil {
@@ -132,6 +134,24 @@ func (s *site) caughtUp() {
 	s.t.Helper()
 	if err := s.all.CaughtUp(s.ctx, s.store); err != nil {
 		s.t.Fatalf("%v; %+v", err, s.all.Status())
+	}
+}
+
+// behind keeps the credentials of the view data as they are until it is undone.
+func (s *site) behind() (undo func()) {
+	s.t.Helper()
+	tx, err := s.views.Begin(s.ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := tx.Exec(s.ctx, `LOCK TABLE user_credentials IN EXCLUSIVE MODE`); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.t.Helper()
+		if err := tx.Rollback(s.ctx); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
 

@@ -308,6 +308,42 @@ func TestLogInAndOut(t *testing.T) {
 	}
 }
 
+// A session can be ended while nobody can say whose it is: view data that is made anew
+// knows no one for a while, and databases go away.
+func TestLogOutWithoutViewData(t *testing.T) {
+	t.Parallel()
+	s := openWith(t, password.NewHasher(0), cheap())
+	berta := messagestore.NewID()
+	s.happened(identitymsg.Category.Stream(berta), identitymsg.Registered{UserID: berta, Email: "berta@example.com", PasswordHash: cheap()})
+	leaves, changes := s.visitor(), s.visitor()
+	for _, v := range []*visitor{leaves, changes} {
+		expect(t, v.logIn(annasAddress, annasPassword), http.StatusSeeOther, "/")
+	}
+	if _, err := s.database.Views.Exec(s.ctx, `DELETE FROM user_credentials WHERE user_id = $1`, s.anna); err != nil {
+		t.Fatal(err)
+	}
+	if answer := leaves.get("/who"); answer.StatusCode < 500 {
+		t.Fatalf("whose session it is can be found out: %d", answer.StatusCode)
+	}
+	expect(t, changes.logIn("berta@example.com", annasPassword), http.StatusSeeOther, "/")
+	if changes.who() != "berta@example.com" {
+		t.Error("Berta is not signed in")
+	}
+	s.database.Views.Close()
+	cookie := leaves.cookies["session"]
+	expect(t, leaves.post("/auth/log-out"), http.StatusSeeOther, "/")
+	if leaves.who() != "" {
+		t.Error("the browser is still signed in")
+	}
+	leaves.cookies["session"] = cookie // a copy ends nothing again
+	expect(t, leaves.post("/auth/log-out"), http.StatusSeeOther, "/")
+	begun, ended := tried[authenticationmsg.UserLoggedIn](s), tried[authenticationmsg.SessionEnded](s)
+	if len(begun) != 2 || len(ended) != 2 || ended[0].Data.SessionID != begun[1].Data.SessionID || ended[1].Data.SessionID != begun[0].Data.SessionID ||
+		ended[1].Data.UserID != s.anna || ended[1].Metadata.UserID != s.anna {
+		t.Errorf("%+v, %+v", begun, ended)
+	}
+}
+
 func TestSessionFixation(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -580,6 +616,7 @@ func TestTooMany(t *testing.T) {
 		s.clock.set(newClock().at)
 	}
 	expect(t, stranger.post("/auth/forgot-password", "email", annasAddress), http.StatusTooManyRequests, "")
+	expect(t, stranger.post("/auth/reset-password", "token", "x", "password", "a new password of mine"), http.StatusTooManyRequests, "")
 }
 
 func TestBrowserKeepsAccounts(t *testing.T) {

@@ -145,17 +145,11 @@ func (a *App) upgrade(c echo.Context, t try, user usercredentials.User) error {
 // begin writes UserLoggedIn and then, if that is written, begins the session. One that
 // the browser had until now ends.
 func (a *App) begin(c echo.Context, t try, user usercredentials.User) error {
-	previous, signedIn, err := a.sessions.Person(c)
-	if err != nil {
+	if err := a.end(c); err != nil {
 		return err
 	}
-	if signedIn {
-		if err := a.end(c, previous); err != nil {
-			return err
-		}
-	}
 	sessionID := messagestore.NewID()
-	_, err = a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(user.ID),
+	_, err := a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(user.ID),
 		authenticationmsg.UserLoggedIn{UserID: user.ID, SessionID: sessionID, Browser: browserName(c.Request().UserAgent())},
 		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: user.ID}))
 	if err != nil {

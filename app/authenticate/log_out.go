@@ -14,14 +14,8 @@ import (
 // logOut ends the session everywhere, also where somebody has copied its cookie, before
 // the browser forgets it.
 func (a *App) logOut(c echo.Context) error {
-	person, signedIn, err := a.sessions.Person(c)
-	if err != nil {
+	if err := a.end(c); err != nil {
 		return err
-	}
-	if signedIn {
-		if err := a.end(c, person); err != nil {
-			return err
-		}
 	}
 	if err := a.sessions.LogOut(c); err != nil {
 		return err
@@ -29,12 +23,17 @@ func (a *App) logOut(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
-// end writes SessionEnded, once for each session.
-func (a *App) end(c echo.Context, person web.Person) error {
-	_, err := a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(person.UserID),
-		authenticationmsg.SessionEnded{UserID: person.UserID, SessionID: person.SessionID, Reason: authenticationmsg.LoggedOut},
-		messagestore.WithID(messagestore.DeriveID("log-out", person.SessionID)),
-		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: person.UserID}))
+// end writes SessionEnded, once for each session, for whatever session the browser's
+// cookie is of: that works also while view data does not know of it.
+func (a *App) end(c echo.Context) error {
+	userID, sessionID := a.sessions.Claimed(c)
+	if userID == "" {
+		return nil
+	}
+	_, err := a.store.Write(c.Request().Context(), authenticationmsg.Category.Stream(userID),
+		authenticationmsg.SessionEnded{UserID: userID, SessionID: sessionID, Reason: authenticationmsg.LoggedOut},
+		messagestore.WithID(messagestore.DeriveID("log-out", sessionID)),
+		messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: userID}))
 	if errors.Is(err, messagestore.ErrDuplicateID) {
 		return nil
 	}

@@ -63,7 +63,7 @@ func (a *App) resetPassword(c echo.Context) error {
 		identitymsg.ResetPassword{UserID: user.ID, ResetID: reset.ResetID, PasswordHash: hash},
 		messagestore.WithID(id), messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID, UserID: user.ID}))
 	if errors.Is(err, messagestore.ErrDuplicateID) {
-		same, err := a.wantedAlready(c, reset, wanted)
+		same, err := a.wantedAlready(c, id, reset.UserID, wanted)
 		if err != nil {
 			return err
 		}
@@ -81,16 +81,11 @@ func (a *App) resetPassword(c echo.Context) error {
 
 // wantedAlready says whether a link was used for the same password: then it is a double
 // click. With another password it is a second use, and must not look as if it worked.
-func (a *App) wantedAlready(c echo.Context, reset identitymsg.PasswordReset, wanted string) (bool, error) {
+func (a *App) wantedAlready(c echo.Context, id, userID, wanted string) (bool, error) {
 	ctx := c.Request().Context()
-	raw, err := a.store.Last(ctx, identitymsg.Category.CommandStream(reset.UserID), identitymsg.ResetPassword{}.MessageType())
-	if err != nil {
+	last, err := a.store.Last(ctx, identitymsg.Category.CommandStream(userID), identitymsg.ResetPassword{}.MessageType())
+	if err != nil || last.ID != id {
 		return false, err
 	}
-	last, err := messagestore.Decode[identitymsg.ResetPassword](raw)
-	if err != nil || last.Data.ResetID != reset.ResetID {
-		return false, err
-	}
-	same, _, err := a.passwords.Verify(ctx, wanted, last.Data.PasswordHash)
-	return same, err
+	return a.passwords.Sets(ctx, last, wanted)
 }

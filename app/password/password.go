@@ -101,6 +101,20 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (ok, outdate
 	return same && known, *made != *parameters, nil
 }
 
+// Sets says whether a command sets a password: where its id derives from what it replaces,
+// a form that was posted twice asked for the same, and not for two different passwords.
+// The command has the password's hash as passwordHash. Sets waits as Hash does.
+func (h *Hasher) Sets(ctx context.Context, command messagestore.Raw, password string) (bool, error) {
+	m, err := messagestore.Decode[struct {
+		PasswordHash string `json:"passwordHash"`
+	}](command)
+	if err != nil {
+		return false, err
+	}
+	same, _, err := h.Verify(ctx, password, m.Data.PasswordHash)
+	return same, err
+}
+
 // readable says whether a hash is one of argon2id whose parameters neither make it
 // panic nor take all the memory there is.
 func readable(hash string) bool {

@@ -93,6 +93,28 @@ func TestVerifyOtherHashes(t *testing.T) {
 // tail returns salt and key of a hash.
 func tail(hash string) string { return strings.Join(strings.Split(hash, "$")[4:], "$") }
 
+// Two commands with the same id can be told apart by the passwords that they set.
+func TestSets(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(1)
+	hash, err := h.Hash(t.Context(), "a fine password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := messagestore.Raw{Data: []byte(`{"userId":"x","passwordHash":"` + hash + `"}`)}
+	for password, want := range map[string]bool{"a fine password": true, "another fine one": false} {
+		if same, err := h.Sets(t.Context(), command, password); same != want || err != nil {
+			t.Errorf("%q: %v, %v", password, same, err)
+		}
+	}
+	if same, err := h.Sets(t.Context(), messagestore.Raw{Data: []byte(`{}`)}, ""); same || err != nil {
+		t.Errorf("a command that sets none: %v, %v", same, err)
+	}
+	if _, err := h.Sets(t.Context(), messagestore.Raw{Data: []byte(`[]`)}, ""); err == nil {
+		t.Error("what is no command is taken")
+	}
+}
+
 // A log-in of nobody must not be told from one with a wrong password by what it costs.
 func TestNobodyCostsTheSame(t *testing.T) {
 	t.Parallel()

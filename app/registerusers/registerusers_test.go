@@ -65,7 +65,9 @@ func start(t *testing.T) *site {
 	sessions := web.NewSessions([]byte(strings.Repeat("s", 32)), false, func(_ context.Context, userID, sessionID string, _ int64) (web.Person, bool, error) {
 		return web.Person{UserID: userID, SessionID: sessionID}, true, nil
 	})
-	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), web.NewLimits(time.Now, web.Pause), sessions, key, hub, true)
+	at := time.Now() // stands still for the limits, and nobody waits for a turn
+	limits := web.NewLimits(func() time.Time { return at }, func(ctx context.Context, _ time.Duration) error { return ctx.Err() })
+	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), limits, sessions, key, hub, true)
 	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions})
 	s.app.Routes(router)
 	router.POST("/test/log-in", func(c echo.Context) error {
@@ -444,6 +446,58 @@ func TestResend(t *testing.T) {
 	m, err := messagestore.Decode[identitymsg.RequestConfirmation](list[1])
 	if err != nil || m.Type != "RequestConfirmation" || m.Data.UserID != userOf(traceID) || first.to != "/account/operations/"+m.Metadata.TraceID {
 		t.Errorf("%v: %+v", err, m)
+	}
+}
+
+// There is nothing to ask for once the address is confirmed.
+func TestResendWhenConfirmed(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.browser()
+	page, traceID := b.register("anna@example.com")
+	userID := userOf(traceID)
+	s.happened(identitymsg.Category.Stream(userID), identitymsg.Registered{UserID: userID, Email: "anna@example.com"})
+	if a := b.post(page + "/resend"); a.status != http.StatusSeeOther {
+		t.Errorf("not confirmed: %d", a.status)
+	}
+	s.happened(identitymsg.Category.Stream(userID), identitymsg.EmailConfirmed{UserID: userID, Email: "anna@example.com"})
+	s.app.now = func() time.Time { return time.Now().Add(time.Minute) }
+	if a := b.post(page + "/resend"); a.status != http.StatusNotFound || !strings.Contains(a.body, "confirmed already") {
+		t.Errorf("confirmed: %d\n%s", a.status, a.body)
+	}
+	if n := len(s.commands()); n != 2 {
+		t.Errorf("%d commands", n)
+	}
+}
+
+// One source can neither fill the queue of passwords nor send mails without end.
+func TestTooMany(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.browser()
+	page, _ := b.register("anna@example.com")
+	posts := 1
+	for ; b.post("/register", "email", "anna@example.com").status == http.StatusUnprocessableEntity; posts++ {
+		if posts > 1000 {
+			t.Fatal("there is no end")
+		}
+	}
+	if posts != 350 { // 300 at once and 50 that wait
+		t.Errorf("%d posts", posts)
+	}
+	for _, a := range []answer{
+		b.post("/register", "id", messagestore.NewID(), "email", "b@example.com", "password", secretWord),
+		b.post(page + "/resend"),
+	} {
+		if a.status != http.StatusTooManyRequests {
+			t.Errorf("%d", a.status)
+		}
+	}
+	if n := len(s.commands()); n != 1 {
+		t.Errorf("%d commands", n)
+	}
+	if b.get(page).status != http.StatusOK || b.get("/register").status != http.StatusOK {
+		t.Error("pages are refused, too")
 	}
 }
 

@@ -62,6 +62,10 @@ func newVisit(t *testing.T) *visit {
 		}
 		return "no", nil
 	})
+	v.handle("/claimed", func(c echo.Context) (string, error) {
+		userID, sessionID := s.Claimed(c)
+		return userID + " " + sessionID, nil
+	})
 	v.handle("/page", func(c echo.Context) (string, error) {
 		p := Page(c, "x")
 		Page(c, "y")
@@ -401,6 +405,29 @@ func TestWhoFails(t *testing.T) {
 	}
 	v.fails = nil
 	v.expect("/who", "anna@example.com")
+}
+
+// What a cookie claims is known without asking, and no longer than the cookie is good.
+func TestClaimed(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t)
+	v.expect("/claimed", " ")
+	v.get("/log-in?session=s1")
+	v.fails = messagestore.Transient(errors.New("away"))
+	v.ended["s1"] = true
+	v.expect("/claimed", anna+" s1")
+	if v.asked != 0 {
+		t.Errorf("%d questions were asked", v.asked)
+	}
+	good := v.cookie
+	v.cookie = good[:len(good)-4] + "AAAA"
+	v.expect("/claimed", " ")
+	v.cookie = good
+	v.later(idleSignedIn)
+	v.expect("/claimed", " ")
+	v.later(-idleSignedIn)
+	v.get("/log-out")
+	v.expect("/claimed", " ")
 }
 
 // A page that stays open finds out that its session was ended since.

@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/labstack/echo/v4"
 )
 
 // limitsAt returns limits at a time that stands still until it is moved on. They never wait.
@@ -98,6 +103,74 @@ func TestNobodyIsLockedOut(t *testing.T) {
 		expectTurn(t, s, own, 0, true)
 	}
 	expectTurn(t, s, own, 2*time.Second, true) // its own tries count
+}
+
+// A class registers together; whoever fills the queue of passwords is stopped. That has
+// nothing to do with logging in.
+func TestRegistering(t *testing.T) {
+	t.Parallel()
+	s, later := limitsAt()
+	const school = "192.0.2.1"
+	for range 300 {
+		expectTurn(t, s, Try{Source: school, Registers: true}, 0, true)
+	}
+	for n := range 50 {
+		want := time.Duration(n+1) * 200 * time.Millisecond // but for what a fraction cannot say exactly
+		if after, ok := s.turn(Try{Source: school, Registers: true}); after.Round(time.Microsecond) != want || !ok {
+			t.Errorf("after %v, accepted %v; want %v", after, ok, want)
+		}
+	}
+	expectTurn(t, s, Try{Source: school, Registers: true}, longestWait+200*time.Millisecond, false)
+	expectTurn(t, s, Try{Source: "192.0.2.2", Registers: true}, 0, true)
+	expectTurn(t, s, Try{Source: school}, 0, true)
+	expectTurn(t, s, Try{Account: "anna", Source: school}, 0, true)
+	later(200 * time.Millisecond)
+	expectTurn(t, s, Try{Source: school, Registers: true}, longestWait, true)
+}
+
+// What is refused never reaches the handler, and is told when to come again; the time
+// that an answer may take begins after the wait.
+func TestInTurn(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	var waited []time.Duration
+	l := NewLimits(func() time.Time { return at }, func(_ context.Context, d time.Duration) error {
+		waited = append(waited, d)
+		return nil
+	})
+	router := New(Config{Log: slog.New(slog.DiscardHandler)})
+	router.POST("/slow", func(c echo.Context) error {
+		deadline, ok := c.Request().Context().Deadline()
+		if !ok || time.Until(deadline) < answerTime/2 {
+			t.Errorf("%v, %v", deadline, ok)
+		}
+		return c.NoContent(http.StatusNoContent)
+	}, l.InTurn(FromSource), InTime)
+	router.POST("/register", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, l.InTurn(ToRegister))
+	router.POST("/fails", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) },
+		l.InTurn(func(echo.Context) (Try, error) { return Try{}, NotFound("") }))
+	post := func(path string) *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		router.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, path, nil))
+		return answer
+	}
+	for n := range 80 {
+		if answer := post("/slow"); answer.Code != http.StatusNoContent {
+			t.Fatalf("%d: %d", n, answer.Code)
+		}
+	}
+	if len(waited) != 80 || waited[59] != 0 || waited[79] != longestWait {
+		t.Errorf("%v", waited)
+	}
+	if answer := post("/slow"); answer.Code != http.StatusTooManyRequests || answer.Header().Get("Retry-After") != "11" {
+		t.Errorf("%d %v", answer.Code, answer.Header())
+	}
+	if answer := post("/register"); answer.Code != http.StatusNoContent {
+		t.Errorf("registering: %d", answer.Code)
+	}
+	if answer := post("/fails"); answer.Code != http.StatusNotFound {
+		t.Errorf("%d", answer.Code)
+	}
 }
 
 func TestLimitersAreBounded(t *testing.T) {
