@@ -22,6 +22,8 @@ var sentences = map[string]string{
 	"like-email": "This password is too much like your e-mail address. Choose another.",
 	"wrong":      "This is not your password.",
 
+	"change-under-way": "Another change of your password is under way. Wait a moment and try again.",
+
 	"wrong-password":  "wrong password",
 	"unknown-address": "unknown address",
 	"logged-out":      "Logged out",
