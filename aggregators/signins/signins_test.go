@@ -149,7 +149,7 @@ func TestNoSessionOutlastsItsCookie(t *testing.T) {
 	f.list(id, 10, young, old, older)
 	failed := signins.SignIn{ID: messagestore.NewID(), FailedReason: authenticationmsg.WrongPassword}
 	failed.At = f.authentication(id, authenticationmsg.UserLoginFailed{UserID: id, Reason: authenticationmsg.WrongPassword}, messagestore.WithID(failed.ID))
-	f.list(id, 1, failed, young) // what is over is not kept on the list as open
+	f.list(id, 2, failed, young) // what is over is not kept on the list as open
 }
 
 func TestWhatIsNobodysIsSkipped(t *testing.T) {
