@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +20,8 @@ import (
 )
 
 // applicant registers and does not give up: where nobody answers, they send the same
-// form again, as a person does who presses the button once more.
+// form again, as a person does who presses the button once more. Each comes from an
+// address of their own, as people do: from one address so many would be slowed.
 type applicant struct {
 	email string
 	url   string
@@ -30,6 +33,9 @@ type applicant struct {
 // aroundTheAnswer is within what time of a mail server's answer a kill may come: the
 // answer is on its way, read, or written down.
 const aroundTheAnswer = 6 * time.Millisecond
+
+// applied counts the applicants of this run.
+var applied atomic.Int64
 
 // apply ends when the applicant stands on the page that follows their registration.
 func (a *applicant) apply(ctx context.Context) error {
@@ -53,7 +59,12 @@ func (a *applicant) form(ctx context.Context) (form url.Values, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.http = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	n := applied.Add(1)
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 64, byte(n>>8), byte(n))}}
+	a.http = &http.Client{
+		Jar: jar, Transport: &http.Transport{DialContext: from.DialContext},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	body, _, _, err := a.persist(ctx, http.MethodGet, "/register", nil)
 	if err != nil {
 		return nil, err
