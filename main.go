@@ -95,7 +95,7 @@ type (
 	application interface{ Routes(*echo.Echo) }
 )
 
-func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret []byte, mails sendemail.Transport, outboxDir string) {
+func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret []byte, mails sendemail.Transport, outboxDir string, proxies []*net.IPNet) {
 	p.hub = live.New(p.log)
 	p.demo = newDemo(p.store, p.config.mediaDir(), p.log)
 	videos, counts := catalogue.NewQueries(p.views), viewcounts.NewQueries(p.views)
@@ -152,7 +152,7 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 			return err
 		},
 	}
-	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown})
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, TrustedProxies: proxies})
 	for _, a := range applications {
 		a.Routes(p.router)
 	}
@@ -203,7 +203,11 @@ func (p *program) open(ctx context.Context) error {
 	if outboxDir != "" {
 		p.mails = "not sent, but written to " + outboxDir
 	}
-	p.assemble(listenMessages, listenViews, secret, mails, outboxDir)
+	proxies, err := p.config.trustedProxies()
+	if err != nil {
+		return err
+	}
+	p.assemble(listenMessages, listenViews, secret, mails, outboxDir, proxies)
 	return nil
 }
 
