@@ -697,7 +697,7 @@ func routes(t *testing.T) []*echo.Route {
 		t.Fatal(err)
 	}
 	p.store = messagestore.New(nil)
-	p.assemble(&pgx.ConnConfig{}, &pgx.ConnConfig{}, []byte(strings.Repeat("secret", 6)), mails, outboxDir)
+	p.assemble(&pgx.ConnConfig{}, &pgx.ConnConfig{}, []byte(strings.Repeat("secret", 6)), mails, outboxDir, nil)
 	return p.router.Routes()
 }
 

@@ -88,7 +88,7 @@ func (r Registration) steps() []step {
 	}
 	if r.FailedReason != "" && r.SentAt.IsZero() {
 		steps[3].Title, steps[3].Message = "E-mail not sent", "RegistrationEmailFailed"
-		steps[3].Failed = "The mail server refused it: " + r.FailedReason
+		steps[3].Failed = "It will not be sent: " + r.FailedReason
 	}
 	return steps
 }

@@ -6,11 +6,13 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/accountoperations"
+	"videotutorials/aggregators/usercredentials"
 	"videotutorials/app/live"
 	"videotutorials/app/web"
 	"videotutorials/components/identity/identitymsg"
@@ -30,7 +32,7 @@ func (a *App) operation(c echo.Context) error {
 		return err
 	}
 	shown, at, err := a.readOperation(ctx, traceID, signedIn)
-	if err != nil {
+	if err != nil && !errors.Is(err, errBehind) {
 		return err
 	}
 	p := web.Page(c, "Your change")
@@ -92,11 +94,57 @@ func (a *App) mine(c echo.Context) (traceID string, err error) {
 	return traceID, nil
 }
 
+// readOperation returns what has become of a change, and the version of the view data
+// that says so. It fails with [errBehind], and says that the change is pending, while
+// the person's row does not show it yet: nobody is told of a new password before it is
+// the one that they log in with.
 func (a *App) readOperation(ctx context.Context, traceID string, signedIn bool) (views.Operation, live.Versions, error) {
+	shown := views.Operation{TraceID: traceID, SignedIn: signedIn}
 	row, _, version, err := a.operations.Of(ctx, traceID)
 	if err != nil {
-		return views.Operation{}, nil, err
+		return shown, nil, err
 	}
-	return views.Operation{TraceID: traceID, Outcome: row.Outcome, Reason: row.Reason, SignedIn: signedIn},
-		live.Versions{accountoperations.Name: version}, nil
+	if err := a.awaitRow(ctx, row); err != nil {
+		return shown, nil, err
+	}
+	shown.Outcome, shown.Reason = row.Outcome, row.Reason
+	return shown, live.Versions{accountoperations.Name: version}, nil
+}
+
+var errBehind = errors.New("the person's row does not show the change yet")
+
+// awaitRow waits a moment for the person's row, which another projection writes.
+func (a *App) awaitRow(ctx context.Context, row accountoperations.Operation) error {
+	tick, enough := time.NewTicker(10*time.Millisecond), time.After(time.Second)
+	defer tick.Stop()
+	for a.now().Sub(row.At) < web.LateAfter { // older than that, it is told whatever the row says
+		user, _, err := a.users.ByID(ctx, row.UserID)
+		if err != nil && !errors.Is(err, usercredentials.ErrNotFound) {
+			return err
+		}
+		if err == nil && follows(user, row) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-enough:
+			return errBehind
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// follows reports whether a person's row shows what an operation did.
+func follows(user usercredentials.User, row accountoperations.Operation) bool {
+	switch row.Outcome {
+	case identitymsg.PasswordChanged{}.MessageType():
+		return !user.PasswordChangedAt.Before(row.At)
+	case identitymsg.EmailConfirmed{}.MessageType():
+		return user.Confirmed
+	case identitymsg.EmailChanged{}.MessageType():
+		return user.Confirmed && user.PendingEmail == ""
+	}
+	return true
 }

@@ -113,8 +113,9 @@ func (a *App) read(ctx context.Context, r registration) (views.Registration, liv
 	}
 	// The page says that one can log in, so it waits for the row that one logs in by.
 	_, version, err := a.users.ByID(ctx, r.userID)
-	if errors.Is(err, usercredentials.ErrNotFound) {
-		shown.RegisteredAt, err = time.Time{}, nil
+	if errors.Is(err, usercredentials.ErrNotFound) { // and none of the later steps is shown before it
+		shown = views.Registration{TraceID: r.traceID, Email: r.email, ReceivedAt: r.receivedAt, Outbox: a.outbox}
+		err = nil
 	}
 	if err != nil {
 		return views.Registration{}, nil, err
