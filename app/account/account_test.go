@@ -512,3 +512,31 @@ func TestOperation(t *testing.T) {
 type unknownCommand struct{}
 
 func (unknownCommand) MessageType() string { return "UnknownCommand" }
+
+// A change is told as done when the row shows it, and not as soon as the event is there.
+func TestOperationWaitsForTheRow(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna := s.person("anna@example.com")
+	b, _ := s.signedIn(anna)
+	now := time.Now()
+	s.app.now = func() time.Time { return now } // however slow the machine is, nothing is old
+	undo := s.behind()
+	posted := b.post("/account/password", "current_password", firstPassword, "password", secondPassword)
+	trace := posted.to[strings.LastIndexByte(posted.to, '/')+1:]
+	for found := false; !found; {
+		var err error
+		if _, found, _, err = s.app.operations.Of(s.ctx, trace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := b.get(posted.to)
+	if state(a.body) != "pending" {
+		t.Errorf("%s while the old password is the one that counts", state(a.body))
+	}
+	frames := b.frames(streamOf(t, a.body))
+	undo()
+	if frame := s.await(frames, "data-operation"); state(frame) != "done" {
+		t.Error(frame)
+	}
+}
