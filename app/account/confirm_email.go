@@ -28,7 +28,7 @@ func (a *App) confirmEmail(c echo.Context) error {
 	if err != nil {
 		return renderConfirm(c, http.StatusNotFound, views.ConfirmEmail{Invalid: true})
 	}
-	return a.ask(c, confirmation.UserID, identitymsg.ConfirmEmail{UserID: confirmation.UserID, Email: confirmation.Email}, token)
+	return a.ask(c, confirmation.UserID, identitymsg.ConfirmEmail(confirmation), token)
 }
 
 func renderConfirm(c echo.Context, status int, confirm views.ConfirmEmail) error {
