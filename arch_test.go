@@ -20,6 +20,7 @@ var imports = []struct {
 	{"messagestore/messagestoretest", []string{"messagestore"}, nil},
 	{"components/*/*msg", []string{"messagestore"}, nil},
 	{"components/*", []string{"components/*/*msg", "messagestore", "db/media"}, []string{templModule}},
+	{"aggregators/aggregatortest", []string{"messagestore", "db", "db/dbtest"}, []string{pgxModule}},
 	{"aggregators/*", []string{"components/*/*msg", "messagestore"}, []string{pgxModule}},
 	{"views", []string{"aggregators/*"}, []string{templModule}},
 	{"app/live", nil, []string{echoModule, templModule, sseModule}},
@@ -49,6 +50,11 @@ func TestImportTable(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		pkg, isOurs := strings.CutPrefix(fields[0], ours)
+		for _, imported := range fields[1:] {
+			if isForTests(imported) && !isForTests(fields[0]) {
+				t.Errorf("%s imports %s, which is for tests only", fields[0], imported)
+			}
+		}
 		if !isOurs {
 			continue // main may import everything
 		}
@@ -75,6 +81,12 @@ func TestImportTable(t *testing.T) {
 			t.Errorf("the import table has a line for %s, which is no package", r.pkg)
 		}
 	}
+}
+
+// isForTests says whether a package is one of ours for tests, as its name tells. The
+// patterns of the table, as aggregators/*, match such packages too.
+func isForTests(pkg string) bool {
+	return strings.HasPrefix(pkg, ours) && strings.HasSuffix(pkg, "test")
 }
 
 func forbidden(allowed, third []string, imported string) string {

@@ -7,21 +7,42 @@ import (
 	"time"
 
 	"videotutorials/aggregators/accountoperations"
+	"videotutorials/aggregators/aggregatortest"
 	"videotutorials/components/identity/identitymsg"
+	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
 
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+type fixture struct {
+	*aggregatortest.Fixture[accountoperations.Queries]
+}
+
+// prepare makes a fixture whose aggregator does not run yet.
+func prepare(t *testing.T) *fixture {
+	t.Helper()
+	return &fixture{aggregatortest.New(t, "account_operations", accountoperations.New, accountoperations.NewQueries)}
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	f := prepare(t)
+	f.Run()
+	return f
+}
+
 // answered is an event that came of a request.
 func (f *fixture) answered(traceID, userID string, body messagestore.Body) time.Time {
-	f.t.Helper()
-	return f.happened(identitymsg.Category.Stream(userID), body, messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID}))
+	f.T.Helper()
+	return f.Happened(identitymsg.Category.Stream(userID), body, messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID}))
 }
 
 func (f *fixture) is(want accountoperations.Operation) {
-	f.t.Helper()
-	got, found, version, err := f.queries.Of(f.ctx, want.TraceID)
+	f.T.Helper()
+	got, found, version, err := f.Queries.Of(f.Ctx, want.TraceID)
 	if err != nil || !found || version == 0 || got != want {
-		f.t.Errorf("%v, version %d, %v\n got %+v\nwant %+v", found, version, err, got, want)
+		f.T.Errorf("%v, version %d, %v\n got %+v\nwant %+v", found, version, err, got, want)
 	}
 }
 
@@ -29,7 +50,7 @@ func TestEachEvent(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id := messagestore.NewID()
-	if _, found, version, err := f.queries.Of(f.ctx, messagestore.NewID()); err != nil || found || version != 0 {
+	if _, found, version, err := f.Queries.Of(f.Ctx, messagestore.NewID()); err != nil || found || version != 0 {
 		t.Errorf("nothing yet: %v, version %d, %v", found, version, err)
 	}
 	var all []accountoperations.Operation
@@ -54,7 +75,7 @@ func TestEachEvent(t *testing.T) {
 		f.is(want)
 		all = append(all, want)
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	for _, want := range all {
 		f.is(want)
 	}
@@ -76,7 +97,7 @@ func TestTheLastEventOfATraceCounts(t *testing.T) {
 		f.answered(traceID, id, body)
 	}
 	f.is(want)
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	f.is(want)
 }
 
@@ -87,11 +108,11 @@ func TestWhatNobodyWaitsForIsSkipped(t *testing.T) {
 	for _, bad := range []string{"", "x", strings.ToUpper(messagestore.NewID()), strings.Repeat("é", 5000), "' OR true --"} {
 		f.answered(bad, id, identitymsg.EmailConfirmed{UserID: id})
 		f.answered(traceID, bad[:min(len(bad), 50)], identitymsg.EmailConfirmed{UserID: bad})
-		if _, found, _, err := f.queries.Of(f.ctx, bad); err != nil || found {
+		if _, found, _, err := f.Queries.Of(f.Ctx, bad); err != nil || found {
 			t.Errorf("%.20q: %v, %v", bad, found, err)
 		}
 	}
-	if rows := f.rows(); rows != "" {
+	if rows := f.Rows(); rows != "" {
 		t.Error(rows)
 	}
 	long := identitymsg.PasswordChangeRejected{UserID: id, Reason: strings.Repeat(`"é\`, 5000)}
@@ -103,20 +124,20 @@ func TestTopic(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, traceID := messagestore.NewID(), messagestore.NewID()
-	conn, err := f.database.Views.Acquire(f.ctx)
+	conn, err := f.Views.Acquire(f.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(f.ctx, `LISTEN views`); err != nil {
+	if _, err := conn.Exec(f.Ctx, `LISTEN views`); err != nil {
 		t.Fatal(err)
 	}
 	f.answered(traceID, id, identitymsg.PasswordChanged{UserID: id})
-	heard, err := conn.Conn().WaitForNotification(f.ctx)
+	heard, err := conn.Conn().WaitForNotification(f.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, version, err := f.queries.Of(f.ctx, traceID)
+	_, _, version, err := f.Queries.Of(f.Ctx, traceID)
 	if want := fmt.Sprintf("accountoperations/%s %d", traceID, version); err != nil || heard.Payload != want || accountoperations.Topic(traceID) != "accountoperations/"+traceID {
 		t.Errorf("heard %q, want %q, %v", heard.Payload, want, err)
 	}
@@ -126,13 +147,13 @@ func TestThousandsInOneBatch(t *testing.T) {
 	t.Parallel()
 	f := prepare(t)
 	for _, kind := range []string{"EmailChangeRequested", "EmailChanged"} {
-		f.exec(f.database.MessageStore, `
+		f.Exec(f.MessageStore, `
 			SELECT message_store.write_message(gen_random_uuid()::text, 'identity-' || id, $1, jsonb_build_object('userId', id), jsonb_build_object('traceId', md5(id)::uuid))
 			FROM (SELECT md5(n::text)::uuid::text AS id FROM generate_series(1, 2000) AS n) AS people`, kind)
 	}
-	f.run()
-	f.nothingParked()
-	if n := f.query(`SELECT count(*)::text FROM account_operations WHERE outcome = 'EmailChanged' AND trace_id = md5(user_id::text)::uuid`); n != "2000" {
+	f.Run()
+	f.NothingParked()
+	if n := f.Query(`SELECT count(*)::text FROM account_operations WHERE outcome = 'EmailChanged' AND trace_id = md5(user_id::text)::uuid`); n != "2000" {
 		t.Errorf("%s operations are as they should be, want 2000", n)
 	}
 }
@@ -140,10 +161,10 @@ func TestThousandsInOneBatch(t *testing.T) {
 func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.exec(f.database.Views, `INSERT INTO account_operations SELECT md5(n::text)::uuid, md5(n::text)::uuid, 'x', '', now() FROM generate_series(1, 5000) AS n`)
-	f.exec(f.database.Views, `ANALYZE account_operations`)
-	f.planned("account_operations_pkey", func(q accountoperations.Queries) error {
-		_, _, _, err := q.Of(f.ctx, messagestore.NewID())
+	f.Exec(f.Views, `INSERT INTO account_operations SELECT md5(n::text)::uuid, md5(n::text)::uuid, 'x', '', now() FROM generate_series(1, 5000) AS n`)
+	f.Exec(f.Views, `ANALYZE account_operations`)
+	f.Planned("account_operations_pkey", func(q accountoperations.Queries) error {
+		_, _, _, err := q.Of(f.Ctx, messagestore.NewID())
 		return err
 	})
 }

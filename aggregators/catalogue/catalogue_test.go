@@ -1,14 +1,13 @@
 package catalogue_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
 
+	"videotutorials/aggregators/aggregatortest"
 	"videotutorials/aggregators/catalogue"
 	"videotutorials/components/videopublishing/publishingmsg"
-	"videotutorials/db"
 	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
@@ -17,36 +16,19 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
-	database := dbtest.New(t)
-	listen, err := db.ListenConfig(database.MessageStoreURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, queries := messagestore.New(database.MessageStore), catalogue.NewQueries(database.Views)
-	all := messagestore.NewSubscriptions(listen, nil, catalogue.New(store, database.Views).Subscriptions()...)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	done := make(chan struct{})
-	go func() { defer close(done); all.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	f := aggregatortest.New(t, "catalogue", catalogue.New, catalogue.NewQueries)
+	f.Run()
 	happened := func(id string, bodies ...messagestore.Body) {
 		t.Helper()
 		for _, body := range bodies {
-			if _, err := store.Write(ctx, publishingmsg.Category.Stream(id), body); err != nil {
-				t.Fatal(err)
-			}
+			f.Written(publishingmsg.Category.Stream(id), body)
 		}
-		if err := all.CaughtUp(ctx, store); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range all.Status() {
-			if len(s.Parked) > 0 {
-				t.Fatalf("%+v", s)
-			}
-		}
+		f.CaughtUp()
+		f.NothingParked()
 	}
 	newest := func(before int64, limit int) catalogue.List {
 		t.Helper()
-		list, err := queries.Newest(ctx, before, limit)
+		list, err := f.Queries.Newest(f.Ctx, before, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,20 +39,20 @@ func TestCatalogue(t *testing.T) {
 	published := func(id string) publishingmsg.VideoPublished {
 		return publishingmsg.VideoPublished{VideoID: id, TranscodedURI: "/media/" + id + "/video.mp4", PosterURI: "/poster", DurationMS: 1500}
 	}
-	if all.CaughtUp(ctx, store) != nil || len(newest(0, 10).Videos) != 0 {
+	if len(newest(0, 10).Videos) != 0 {
 		t.Error("the catalogue is not empty at first")
 	}
 	happened(a, publishingmsg.VideoNamed{VideoID: a, Name: "A"})
 	if list := newest(0, 10); len(list.Videos) != 0 || list.Version == 0 {
 		t.Errorf("a video that is only named is listed, or no version: %+v", list)
 	}
-	if _, _, err := queries.Video(ctx, a); !errors.Is(err, catalogue.ErrNotFound) {
+	if _, _, err := f.Queries.Video(f.Ctx, a); !errors.Is(err, catalogue.ErrNotFound) {
 		t.Errorf("a video that is only named can be watched: %v", err)
 	}
 	happened(a, published(a), publishingmsg.VideoDescribed{VideoID: a, Description: "About A"})
 	happened(b, published(b), publishingmsg.VideoNamed{VideoID: b, Name: "B"})
 	happened(c, published(c))
-	video, version, err := queries.Video(ctx, a)
+	video, version, err := f.Queries.Video(f.Ctx, a)
 	if err != nil || video.Title != "A" || video.Description != "About A" || video.Duration != 1500*time.Millisecond || video.Source != "/media/"+a+"/video.mp4" || video.Poster != "/poster" || time.Since(video.PublishedAt) > time.Minute {
 		t.Errorf("%+v, %v", video, err)
 	}
@@ -90,7 +72,7 @@ func TestCatalogue(t *testing.T) {
 	if list.Videos[2].ID != a || list.Videos[2].Title != "A, again" || list.Videos[2].Duration != 3*time.Second || list.Version <= version {
 		t.Errorf("after a new rendition: %+v", list)
 	}
-	if _, _, err := queries.Video(ctx, messagestore.NewID()); !errors.Is(err, catalogue.ErrNotFound) {
+	if _, _, err := f.Queries.Video(f.Ctx, messagestore.NewID()); !errors.Is(err, catalogue.ErrNotFound) {
 		t.Errorf("an unknown video: %v", err)
 	}
 }

@@ -9,16 +9,37 @@ import (
 	"testing"
 	"time"
 
+	"videotutorials/aggregators/aggregatortest"
 	"videotutorials/aggregators/registrations"
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/components/sendemail/sendemailmsg"
+	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
 
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+type fixture struct {
+	*aggregatortest.Fixture[registrations.Queries]
+}
+
+// prepare makes a fixture whose aggregator does not run yet.
+func prepare(t *testing.T) *fixture {
+	t.Helper()
+	return &fixture{aggregatortest.New(t, "registrations", registrations.New, registrations.NewQueries)}
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	f := prepare(t)
+	f.Run()
+	return f
+}
+
 // identity is something that happened to a person.
 func (f *fixture) identity(userID string, body messagestore.Body) time.Time {
-	f.t.Helper()
-	return f.happened(identitymsg.Category.Stream(userID), body)
+	f.T.Helper()
+	return f.Happened(identitymsg.Category.Stream(userID), body)
 }
 
 // welcome is the command to send a person's welcome mail.
@@ -32,16 +53,16 @@ func mail(emailID string, origin messagestore.Stream) (messagestore.Stream, send
 }
 
 func (f *fixture) queued(userID string) time.Time {
-	f.t.Helper()
+	f.T.Helper()
 	stream, send, option := welcome(userID)
-	return f.happened(stream, send, option)
+	return f.Happened(stream, send, option)
 }
 
 func (f *fixture) is(what string, want registrations.Registration) {
-	f.t.Helper()
-	got, found, _, err := f.queries.Of(f.ctx, want.UserID)
+	f.T.Helper()
+	got, found, _, err := f.Queries.Of(f.Ctx, want.UserID)
 	if err != nil || !found || got != want {
-		f.t.Errorf("%s: %v, %v\n got %+v\nwant %+v", what, found, err, got, want)
+		f.T.Errorf("%s: %v, %v\n got %+v\nwant %+v", what, found, err, got, want)
 	}
 }
 
@@ -49,7 +70,7 @@ func TestEachStep(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, other := messagestore.NewID(), messagestore.NewID()
-	if _, found, versions, err := f.queries.Of(f.ctx, id); err != nil || found || !maps.Equal(versions, map[string]int64{registrations.Name: 0, registrations.MailName: 0}) {
+	if _, found, versions, err := f.Queries.Of(f.Ctx, id); err != nil || found || !maps.Equal(versions, map[string]int64{registrations.Name: 0, registrations.MailName: 0}) {
 		t.Errorf("nothing yet: %v, %v, %v", found, versions, err)
 	}
 	want := registrations.Registration{UserID: id, Email: "Ada@example.org"}
@@ -89,7 +110,7 @@ func TestEachStep(t *testing.T) {
 	refused.FailedReason = "unknown"
 	f.is("failed for no reason", refused)
 
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	f.is("replayed", want)
 	f.is("replayed", refused)
 }
@@ -116,7 +137,7 @@ func TestWhatConfirms(t *testing.T) {
 		f.is(what+", the first time counts", want)
 		all = append(all, want)
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	for _, want := range all {
 		f.is("replayed", want)
 	}
@@ -138,7 +159,7 @@ func TestEitherProjectionMayBeFirst(t *testing.T) {
 	f.is("registered first", wantB)
 	wantA.SentAt = f.identity(a, identitymsg.RegistrationEmailSent{UserID: a})
 	f.is("the other's column stays", wantA)
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	f.is("replayed", wantA)
 	f.is("replayed", wantB)
 }
@@ -155,27 +176,27 @@ func TestBothAtOnce(t *testing.T) {
 		ids[i] = messagestore.NewID()
 		welcomes[i] = identitymsg.WelcomeEmailID(ids[i])
 	}
-	f.exec(f.database.MessageStore, `
+	f.Exec(f.MessageStore, `
 		SELECT message_store.write_message(gen_random_uuid()::text, 'identity-' || id, 'Registered', jsonb_build_object('userId', id, 'email', 'x@example.org'))
 		FROM unnest($1::text[]) AS id`, ids)
-	f.exec(f.database.MessageStore, `
+	f.Exec(f.MessageStore, `
 		SELECT message_store.write_message(gen_random_uuid()::text, 'sendEmail:command-' || email, 'Send', jsonb_build_object('emailId', email), jsonb_build_object('originStreamName', 'identity-' || id))
 		FROM unnest($1::text[], $2::text[]) AS mails(id, email) ORDER BY id`, ids, welcomes)
 	for range 3 {
 		began := time.Now()
-		f.run()
+		f.Run()
 		t.Logf("%d people by both, with %v", people, time.Since(began))
-		f.nothingParked()
-		for _, s := range f.all.Status() {
+		f.NothingParked()
+		for _, s := range f.Status() {
 			if s.Retries > 0 {
 				t.Errorf("%s retried %d times: %s", s.Name, s.Retries, s.LastError)
 			}
 		}
-		if n := f.query(`SELECT count(*)::text FROM registrations WHERE registered_at IS NOT NULL AND queued_at IS NOT NULL AND email <> ''`); n != fmt.Sprint(people) {
+		if n := f.Query(`SELECT count(*)::text FROM registrations WHERE registered_at IS NOT NULL AND queued_at IS NOT NULL AND email <> ''`); n != fmt.Sprint(people) {
 			t.Errorf("%s people have both, want %d", n, people)
 		}
-		f.stop()
-		f.exec(f.database.Views, `TRUNCATE registrations, checkpoint`)
+		f.Stop()
+		f.Exec(f.Views, `TRUNCATE registrations, checkpoint`)
 	}
 }
 
@@ -195,18 +216,18 @@ func TestOnlyTheWelcomeMailCounts(t *testing.T) {
 		"x":                                 "videoPublishing-" + messagestore.Stream(id), // another component's
 	} {
 		stream, send, option := mail(emailID, origin)
-		f.happened(stream, send, option)
+		f.Happened(stream, send, option)
 	}
 	stream, send, option := mail(identitymsg.WelcomeEmailID(id), "identity:command-"+messagestore.Stream(id))
-	f.happened(stream, send, option)
+	f.Happened(stream, send, option)
 	for _, userID := range []string{"", "x", upper} {
 		f.identity(userID, identitymsg.Registered{UserID: userID})
 		f.identity(userID, identitymsg.RegistrationEmailSent{UserID: userID})
-		if _, found, versions, err := f.queries.Of(f.ctx, userID); err != nil || found || len(versions) != 2 {
+		if _, found, versions, err := f.Queries.Of(f.Ctx, userID); err != nil || found || len(versions) != 2 {
 			t.Errorf("%q: %v, %v, %v", userID, found, versions, err)
 		}
 	}
-	if rows := f.rows(); rows != "" {
+	if rows := f.Rows(); rows != "" {
 		t.Error(rows)
 	}
 }
@@ -215,21 +236,21 @@ func TestTopicsAndVersions(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id := messagestore.NewID()
-	conn, err := f.database.Views.Acquire(f.ctx)
+	conn, err := f.Views.Acquire(f.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(f.ctx, `LISTEN views`); err != nil {
+	if _, err := conn.Exec(f.Ctx, `LISTEN views`); err != nil {
 		t.Fatal(err)
 	}
 	hears := func(topic, name string) {
 		t.Helper()
-		heard, err := conn.Conn().WaitForNotification(f.ctx)
+		heard, err := conn.Conn().WaitForNotification(f.Ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, versions, err := f.queries.Of(f.ctx, id)
+		_, _, versions, err := f.Queries.Of(f.Ctx, id)
 		if want := fmt.Sprintf("%s %d", topic, versions[name]); err != nil || heard.Payload != want {
 			t.Errorf("heard %q, want %q, %v", heard.Payload, want, err)
 		}
@@ -246,10 +267,10 @@ func TestTopicsAndVersions(t *testing.T) {
 func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.exec(f.database.Views, `INSERT INTO registrations (user_id) SELECT md5(n::text)::uuid FROM generate_series(1, 5000) AS n`)
-	f.exec(f.database.Views, `ANALYZE registrations`)
-	f.planned("registrations_pkey", func(q registrations.Queries) error {
-		_, _, _, err := q.Of(f.ctx, messagestore.NewID())
+	f.Exec(f.Views, `INSERT INTO registrations (user_id) SELECT md5(n::text)::uuid FROM generate_series(1, 5000) AS n`)
+	f.Exec(f.Views, `ANALYZE registrations`)
+	f.Planned("registrations_pkey", func(q registrations.Queries) error {
+		_, _, _, err := q.Of(f.Ctx, messagestore.NewID())
 		return err
 	})
 }

@@ -7,40 +7,61 @@ import (
 	"testing"
 	"time"
 
+	"videotutorials/aggregators/aggregatortest"
 	"videotutorials/aggregators/signins"
 	"videotutorials/components/authentication/authenticationmsg"
+	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
 
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+type fixture struct {
+	*aggregatortest.Fixture[signins.Queries]
+}
+
+// prepare makes a fixture whose aggregator does not run yet.
+func prepare(t *testing.T) *fixture {
+	t.Helper()
+	return &fixture{aggregatortest.New(t, "sign_ins", signins.New, signins.NewQueries)}
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	f := prepare(t)
+	f.Run()
+	return f
+}
+
 // authentication is something that happened when somebody logged in or out.
 func (f *fixture) authentication(userID string, body messagestore.Body, options ...messagestore.WriteOption) time.Time {
-	f.t.Helper()
-	return f.happened(authenticationmsg.Category.Stream(userID), body, options...)
+	f.T.Helper()
+	return f.Happened(authenticationmsg.Category.Stream(userID), body, options...)
 }
 
 func (f *fixture) list(userID string, limit int, want ...signins.SignIn) {
-	f.t.Helper()
-	got, _, err := f.queries.Of(f.ctx, userID, limit)
+	f.T.Helper()
+	got, _, err := f.Queries.Of(f.Ctx, userID, limit)
 	if err != nil || !slices.Equal(got, want) {
-		f.t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+		f.T.Errorf("%v\n got %+v\nwant %+v", err, got, want)
 	}
 }
 
 func (f *fixture) ended(sessionID string) bool {
-	f.t.Helper()
-	ended, err := f.queries.Ended(f.ctx, sessionID)
+	f.T.Helper()
+	ended, err := f.Queries.Ended(f.Ctx, sessionID)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return ended
 }
 
 func (f *fixture) open(userID string, want ...string) {
-	f.t.Helper()
-	got, err := f.queries.Open(f.ctx, userID)
+	f.T.Helper()
+	got, err := f.Queries.Open(f.Ctx, userID)
 	slices.Sort(want)
 	if err != nil || !slices.Equal(got, want) {
-		f.t.Errorf("open are %v, want %v, %v", got, want, err)
+		f.T.Errorf("open are %v, want %v, %v", got, want, err)
 	}
 }
 
@@ -84,7 +105,7 @@ func TestEachEvent(t *testing.T) {
 	noReason.At = f.authentication(id, authenticationmsg.UserLoginFailed{UserID: id}, messagestore.WithID(noReason.ID))
 	f.list(id, 10, noReason, old, second, failed, first)
 	f.open(id, two, without)
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	f.list(id, 10, noReason, old, second, failed, first)
 }
 
@@ -125,7 +146,7 @@ func TestTheEndMayBeKnownFirst(t *testing.T) {
 	if f.ended(stolen) || f.ended(later) {
 		t.Error("somebody ended a session of somebody else")
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	f.open(id, stolen, later)
 }
 
@@ -139,7 +160,7 @@ func TestNoSessionOutlastsItsCookie(t *testing.T) {
 		s := signins.SignIn{ID: messagestore.NewID()}
 		f.authentication(id, authenticationmsg.UserLoggedIn{UserID: id, SessionID: s.ID})
 		s.At = time.Now().Add(-age).UTC().Truncate(time.Microsecond)
-		f.exec(f.database.Views, `UPDATE sign_ins SET at = $2 WHERE id = $1`, s.ID, s.At)
+		f.Exec(f.Views, `UPDATE sign_ins SET at = $2 WHERE id = $1`, s.ID, s.At)
 		return s
 	}
 	const longest = 90 * 24 * time.Hour
@@ -168,7 +189,7 @@ func TestWhatIsNobodysIsSkipped(t *testing.T) {
 			t.Errorf("%q is a session that goes on", bad)
 		}
 	}
-	if rows := f.rows(); rows != "" {
+	if rows := f.Rows(); rows != "" {
 		t.Error(rows)
 	}
 	odd := signins.SignIn{ID: messagestore.NewID(), Browser: strings.Repeat(`"é\`, 5000)}
@@ -180,24 +201,24 @@ func TestTopic(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id := messagestore.NewID()
-	conn, err := f.database.Views.Acquire(f.ctx)
+	conn, err := f.Views.Acquire(f.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(f.ctx, `LISTEN views`); err != nil {
+	if _, err := conn.Exec(f.Ctx, `LISTEN views`); err != nil {
 		t.Fatal(err)
 	}
 	f.authentication(id, authenticationmsg.UserLoggedIn{UserID: id, SessionID: messagestore.NewID()})
-	heard, err := conn.Conn().WaitForNotification(f.ctx)
+	heard, err := conn.Conn().WaitForNotification(f.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, version, err := f.queries.Of(f.ctx, id, 1)
+	_, version, err := f.Queries.Of(f.Ctx, id, 1)
 	if want := fmt.Sprintf("signins/%s %d", id, version); err != nil || heard.Payload != want || signins.Topic(id) != "signins/"+id {
 		t.Errorf("heard %q, want %q, %v", heard.Payload, want, err)
 	}
-	if list, other, err := f.queries.Of(f.ctx, messagestore.NewID(), 1); err != nil || list != nil || other != version {
+	if list, other, err := f.Queries.Of(f.Ctx, messagestore.NewID(), 1); err != nil || list != nil || other != version {
 		t.Errorf("of nobody: %v, version %d, %v", list, other, err)
 	}
 }
@@ -206,13 +227,13 @@ func TestThousandsInOneBatch(t *testing.T) {
 	t.Parallel()
 	f := prepare(t)
 	for _, event := range []string{`'UserLoggedIn', jsonb_build_object('userId', id, 'sessionId', session)`, `'UserLoginFailed', jsonb_build_object('userId', id)`, `'SessionEnded', jsonb_build_object('userId', id, 'sessionId', session)`} {
-		f.exec(f.database.MessageStore, `
+		f.Exec(f.MessageStore, `
 			SELECT message_store.write_message(gen_random_uuid()::text, 'authentication-' || id, `+event+`)
 			FROM (SELECT md5((n % 10)::text)::uuid::text AS id, md5(n::text)::uuid::text AS session FROM generate_series(1, 1500) AS n) AS sessions`)
 	}
-	f.run()
-	f.nothingParked()
-	if n := f.query(`SELECT concat(count(*), ' ', count(ended_at), ' ', count(DISTINCT user_id)) FROM sign_ins`); n != "3000 1500 10" {
+	f.Run()
+	f.NothingParked()
+	if n := f.Query(`SELECT concat(count(*), ' ', count(ended_at), ' ', count(DISTINCT user_id)) FROM sign_ins`); n != "3000 1500 10" {
 		t.Errorf("%s sign-ins, ended, people; want 3000 1500 10", n)
 	}
 }
@@ -221,21 +242,21 @@ func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	// Most of them are failures, which a stranger can add to one person's without end.
-	f.exec(f.database.Views, `
+	f.Exec(f.Views, `
 		INSERT INTO sign_ins SELECT md5(n::text)::uuid, md5((n % greatest(1, 50 * (n % 2)))::text)::uuid, now() - n * interval '1 minute', '',
 			CASE WHEN n % 50 = 0 THEN '' ELSE 'wrong-password' END, CASE WHEN n % 100 = 0 THEN now() END, '' FROM generate_series(1, 8000) AS n`)
-	f.exec(f.database.Views, `ANALYZE sign_ins`)
-	person := f.query(`SELECT md5('0')::uuid::text`)
-	f.planned("sign_ins_pkey", func(q signins.Queries) error {
-		_, err := q.Ended(f.ctx, f.query(`SELECT md5('100')::uuid::text`))
+	f.Exec(f.Views, `ANALYZE sign_ins`)
+	person := f.Query(`SELECT md5('0')::uuid::text`)
+	f.Planned("sign_ins_pkey", func(q signins.Queries) error {
+		_, err := q.Ended(f.Ctx, f.Query(`SELECT md5('100')::uuid::text`))
 		return err
 	})
-	f.planned("sign_ins_newest_first", func(q signins.Queries) error { _, _, err := q.Of(f.ctx, person, 20); return err })
-	f.planned("sign_ins_open", func(q signins.Queries) error { _, err := q.Open(f.ctx, person); return err })
-	if plan := f.plan(func(q signins.Queries) error { _, _, err := q.Of(f.ctx, person, 20); return err }); strings.Contains(plan, "Bitmap") {
+	f.Planned("sign_ins_newest_first", func(q signins.Queries) error { _, _, err := q.Of(f.Ctx, person, 20); return err })
+	f.Planned("sign_ins_open", func(q signins.Queries) error { _, err := q.Open(f.Ctx, person); return err })
+	if plan := f.Plan(func(q signins.Queries) error { _, _, err := q.Of(f.Ctx, person, 20); return err }); strings.Contains(plan, "Bitmap") {
 		t.Errorf("the newest are found by sorting all:\n%s", plan)
 	}
-	if open, err := f.queries.Open(f.ctx, person); err != nil || len(open) != 80 {
+	if open, err := f.Queries.Open(f.Ctx, person); err != nil || len(open) != 80 {
 		t.Errorf("%d are open, want 80, %v", len(open), err)
 	}
 }

@@ -10,32 +10,53 @@ import (
 	"testing"
 	"time"
 
+	"videotutorials/aggregators/aggregatortest"
 	"videotutorials/aggregators/usercredentials"
 	"videotutorials/components/identity/identitymsg"
+	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
 
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+type fixture struct {
+	*aggregatortest.Fixture[usercredentials.Queries]
+}
+
+// prepare makes a fixture whose aggregator does not run yet.
+func prepare(t *testing.T) *fixture {
+	t.Helper()
+	return &fixture{aggregatortest.New(t, "user_credentials", usercredentials.New, usercredentials.NewQueries)}
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	f := prepare(t)
+	f.Run()
+	return f
+}
+
 // identity is something that happened to a person.
 func (f *fixture) identity(userID string, body messagestore.Body) time.Time {
-	f.t.Helper()
-	return f.happened(identitymsg.Category.Stream(userID), body)
+	f.T.Helper()
+	return f.Happened(identitymsg.Category.Stream(userID), body)
 }
 
 func (f *fixture) user(userID string) usercredentials.User {
-	f.t.Helper()
-	user, _, err := f.queries.ByID(f.ctx, userID)
+	f.T.Helper()
+	user, _, err := f.Queries.ByID(f.Ctx, userID)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return user
 }
 
 // holder is who is found by an address; empty for nobody.
 func (f *fixture) holder(address string) string {
-	f.t.Helper()
-	user, err := f.queries.ByAddress(f.ctx, address)
+	f.T.Helper()
+	user, err := f.Queries.ByAddress(f.Ctx, address)
 	if err != nil && !errors.Is(err, usercredentials.ErrNotFound) {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return user.ID
 }
@@ -51,7 +72,7 @@ func TestEachEvent(t *testing.T) {
 			t.Errorf("%s:\n got %#v\nwant %#v", what, got, want)
 		}
 	}
-	if _, version, err := f.queries.ByID(f.ctx, id); !errors.Is(err, usercredentials.ErrNotFound) || version != 0 {
+	if _, version, err := f.Queries.ByID(f.Ctx, id); !errors.Is(err, usercredentials.ErrNotFound) || version != 0 {
 		t.Errorf("nobody: version %d, %v", version, err)
 	}
 
@@ -112,7 +133,7 @@ func TestEachEvent(t *testing.T) {
 	is("a role revoked")
 
 	// What refuses, or is about mail, changes nothing, nor the version.
-	_, version, err := f.queries.ByID(f.ctx, id)
+	_, version, err := f.Queries.ByID(f.Ctx, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,10 +146,10 @@ func TestEachEvent(t *testing.T) {
 		f.identity(id, body)
 	}
 	is("refusals")
-	if _, now, err := f.queries.ByID(f.ctx, messagestore.NewID()); !errors.Is(err, usercredentials.ErrNotFound) || now != version || version == 0 {
+	if _, now, err := f.Queries.ByID(f.Ctx, messagestore.NewID()); !errors.Is(err, usercredentials.ErrNotFound) || now != version || version == 0 {
 		t.Errorf("nobody: version %d after %d, %v", now, version, err)
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	is("replayed")
 }
 
@@ -152,7 +173,7 @@ func TestWhatConfirmsTheAddress(t *testing.T) {
 	if !f.user(b).Confirmed {
 		t.Error("not confirmed by the change of the address")
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 }
 
 func TestTopics(t *testing.T) {
@@ -160,16 +181,16 @@ func TestTopics(t *testing.T) {
 	f := start(t)
 	a, b := messagestore.NewID(), messagestore.NewID()
 	f.identity(a, identitymsg.Registered{UserID: a, Email: "a@example.org"})
-	conn, err := f.database.Views.Acquire(f.ctx)
+	conn, err := f.Views.Acquire(f.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(f.ctx, `LISTEN views`); err != nil {
+	if _, err := conn.Exec(f.Ctx, `LISTEN views`); err != nil {
 		t.Fatal(err)
 	}
 	f.identity(b, identitymsg.Registered{UserID: b, Email: "b@example.org"})
-	heard, err := conn.Conn().WaitForNotification(f.ctx)
+	heard, err := conn.Conn().WaitForNotification(f.Ctx)
 	if topic := usercredentials.Topic(b); err != nil || !strings.HasPrefix(heard.Payload, topic+" ") || topic != "usercredentials/"+b {
 		t.Errorf("heard %+v, %v", heard, err)
 	}
@@ -189,21 +210,21 @@ func TestAddressesMove(t *testing.T) {
 	f.identity(c, identitymsg.Registered{UserID: c, Email: "third@example.org"})
 	for range 2 {
 		if f.holder("first@example.org") != b || f.holder("second@example.org") != a || f.holder("third@example.org") != c {
-			t.Error(f.rows())
+			t.Error(f.Rows())
 		}
-		f.sameInOneBatch()
+		f.SameInOneBatch()
 	}
 	// The same where the rows are there already and only the change is one batch.
-	f.stop()
-	f.written(identitymsg.Category.Stream(a), identitymsg.EmailChanged{UserID: a, Email: "fourth@example.org"})
-	f.written(identitymsg.Category.Stream(b), identitymsg.EmailChanged{UserID: b, Email: "Second@example.org"})
-	f.written(identitymsg.Category.Stream(a), identitymsg.EmailChanged{UserID: a, Email: "FIRST@example.org"})
-	f.run()
-	f.nothingParked()
+	f.Stop()
+	f.Written(identitymsg.Category.Stream(a), identitymsg.EmailChanged{UserID: a, Email: "fourth@example.org"})
+	f.Written(identitymsg.Category.Stream(b), identitymsg.EmailChanged{UserID: b, Email: "Second@example.org"})
+	f.Written(identitymsg.Category.Stream(a), identitymsg.EmailChanged{UserID: a, Email: "FIRST@example.org"})
+	f.Run()
+	f.NothingParked()
 	if f.holder("first@example.org") != a || f.holder("second@example.org") != b || f.holder("fourth@example.org") != "" {
-		t.Error(f.rows())
+		t.Error(f.Rows())
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 }
 
 // TestDataOfAnotherProgram holds two people with one address, ids that are none,
@@ -219,9 +240,9 @@ func TestDataOfAnotherProgram(t *testing.T) {
 	f.identity(long, identitymsg.EmailChangeRequested{UserID: long, Email: random(9000)})
 	f.identity(empty, identitymsg.Registered{UserID: empty})
 	for _, id := range []string{"", "7", "not-a-uuid", strings.ToUpper(messagestore.NewID()), "{" + messagestore.NewID() + "}", strings.Repeat("é", 900)} {
-		f.happened(identitymsg.Category.Stream(id), identitymsg.Registered{UserID: id, Email: "nobody@example.org"})
-		f.happened(identitymsg.Category.Stream(id), identitymsg.RoleGranted{UserID: id, Role: identitymsg.Admin})
-		if _, _, err := f.queries.ByID(f.ctx, id); !errors.Is(err, usercredentials.ErrNotFound) {
+		f.Happened(identitymsg.Category.Stream(id), identitymsg.Registered{UserID: id, Email: "nobody@example.org"})
+		f.Happened(identitymsg.Category.Stream(id), identitymsg.RoleGranted{UserID: id, Role: identitymsg.Admin})
+		if _, _, err := f.Queries.ByID(f.Ctx, id); !errors.Is(err, usercredentials.ErrNotFound) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -240,17 +261,17 @@ func TestDataOfAnotherProgram(t *testing.T) {
 	if f.holder("") != "" || f.holder("nobody@example.org") != "" || len(f.user(long).Email) != 9012 {
 		t.Error("an empty address, or one of nobody, finds somebody")
 	}
-	if n := f.query(`SELECT count(*)::text FROM user_credentials`); n != "5" {
+	if n := f.Query(`SELECT count(*)::text FROM user_credentials`); n != "5" {
 		t.Errorf("%s people, want 5", n)
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 	// The second may have the address when the first has gone, by a change as everybody.
 	f.identity(first, identitymsg.EmailChanged{UserID: first, Email: "gone@example.org"})
 	f.identity(second, identitymsg.EmailChanged{UserID: second, Email: "twice@example.org"})
 	if f.holder("twice@example.org") != second {
-		t.Error(f.rows())
+		t.Error(f.Rows())
 	}
-	f.sameInOneBatch()
+	f.SameInOneBatch()
 }
 
 // random is text that does not compress below the limit of an index.
@@ -267,16 +288,16 @@ func TestUnreadableDataStopsItsOwnStreamOnly(t *testing.T) {
 	t.Parallel()
 	f := prepare(t)
 	bad, good := messagestore.NewID(), messagestore.NewID()
-	f.written(identitymsg.Category.Stream(bad), unreadable{UserID: 5})
-	f.written(identitymsg.Category.Stream(good), identitymsg.Registered{UserID: good, Email: "good@example.org"})
-	f.run()
+	f.Written(identitymsg.Category.Stream(bad), unreadable{UserID: 5})
+	f.Written(identitymsg.Category.Stream(good), identitymsg.Registered{UserID: good, Email: "good@example.org"})
+	f.Run()
 	if f.holder("good@example.org") != good {
-		t.Error(f.rows())
+		t.Error(f.Rows())
 	}
-	if !f.log.tookApart.Load() {
+	if !f.TookApart() {
 		t.Error("nobody would hear of it")
 	}
-	if parked := f.all.Status()[0].Parked; len(parked) != 1 || parked[identitymsg.Category.Stream(bad)].Attempts == 0 {
+	if parked := f.Status()[0].Parked; len(parked) != 1 || parked[identitymsg.Category.Stream(bad)].Attempts == 0 {
 		t.Errorf("%+v", parked)
 	}
 }
@@ -293,23 +314,23 @@ func TestThousandsInOneBatch(t *testing.T) {
 	f := prepare(t)
 	f.manyPeople(1500)
 	began := time.Now()
-	f.run()
+	f.Run()
 	t.Logf("4,500 events of 1,500 people, with %v", time.Since(began))
-	f.nothingParked()
-	if n := f.query(`SELECT count(*)::text FROM user_credentials WHERE generation = 1 AND kept_session = 's' AND roles = '{creator}' AND password_hash = 'two' AND address = email`); n != "1500" {
+	f.NothingParked()
+	if n := f.Query(`SELECT count(*)::text FROM user_credentials WHERE generation = 1 AND kept_session = 's' AND roles = '{creator}' AND password_hash = 'two' AND address = email`); n != "1500" {
 		t.Errorf("%s people are as they should be, want 1500", n)
 	}
 }
 
 // manyPeople lets people register, get a role and change their password.
 func (f *fixture) manyPeople(n int) {
-	f.t.Helper()
+	f.T.Helper()
 	for _, event := range []string{
 		`'Registered', jsonb_build_object('userId', id, 'email', 'person' || n || '@example.org', 'passwordHash', 'one')`,
 		`'RoleGranted', jsonb_build_object('userId', id, 'role', 'creator')`,
 		`'PasswordChanged', jsonb_build_object('userId', id, 'passwordHash', 'two', 'sessionId', 's')`,
 	} {
-		f.exec(f.database.MessageStore, `
+		f.Exec(f.MessageStore, `
 			SELECT message_store.write_message(gen_random_uuid()::text, 'identity-' || id, `+event+`)
 			FROM (SELECT n, md5(n::text)::uuid::text AS id FROM generate_series(1, $1::int) AS n) AS people`, n)
 	}
@@ -319,16 +340,16 @@ func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.identity("nobody", identitymsg.EmailConfirmed{}) // makes the checkpoint
-	f.exec(f.database.Views, `
+	f.Exec(f.Views, `
 		INSERT INTO user_credentials (user_id, email, address, password_hash, confirmed, pending_email, roles, generation, kept_session, registered_at)
 		SELECT md5(n::text)::uuid, a, a, 'hash', true, '', '{}', 0, '', now() FROM generate_series(1, 5000) AS n, concat('person', n, '@example.org') AS a`)
-	f.exec(f.database.Views, `ANALYZE user_credentials`)
-	f.planned("user_credentials_address_key", func(q usercredentials.Queries) error {
-		_, err := q.ByAddress(f.ctx, "person77@example.org")
+	f.Exec(f.Views, `ANALYZE user_credentials`)
+	f.Planned("user_credentials_address_key", func(q usercredentials.Queries) error {
+		_, err := q.ByAddress(f.Ctx, "person77@example.org")
 		return err
 	})
-	f.planned("user_credentials_pkey", func(q usercredentials.Queries) error {
-		_, _, err := q.ByID(f.ctx, f.query(`SELECT md5('77')::uuid::text`))
+	f.Planned("user_credentials_pkey", func(q usercredentials.Queries) error {
+		_, _, err := q.ByID(f.Ctx, f.Query(`SELECT md5('77')::uuid::text`))
 		return err
 	})
 }

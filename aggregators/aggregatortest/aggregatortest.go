@@ -1,0 +1,241 @@
+// Package aggregatortest tests an aggregator as the program runs it: over a real
+// store, by its subscriptions, with its rows in a real Postgres. It shows that the rows
+// become the same by one message at a time and by all in one batch, that no message is
+// parked, and which index a query uses. Only tests import it.
+//
+//	f := aggregatortest.New(t, "view_counts", viewcounts.New, viewcounts.NewQueries)
+//	f.Run()
+//	f.Happened(viewingmsg.Category.Stream(id), viewingmsg.VideoViewed{VideoID: id})
+//	counts, err := f.Queries.Of(f.Ctx, id)
+package aggregatortest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"videotutorials/db"
+	"videotutorials/db/dbtest"
+	"videotutorials/messagestore"
+)
+
+// Fixture is one aggregator over databases of its own; Q are its queries. Whatever goes
+// wrong in a method fails the test T.
+type Fixture[Q any] struct {
+	T       *testing.T
+	Ctx     context.Context // ends before the test does
+	Queries Q
+	// Views has the rows, MessageStore the messages.
+	Views, MessageStore *pgxpool.Pool
+
+	table         string
+	listen        *pgx.ConnConfig
+	store         *messagestore.Store
+	subscriptions func() []*messagestore.Subscription
+	newQueries    func(views *pgxpool.Pool) Q
+
+	all  *messagestore.Subscriptions
+	stop func()
+	log  log
+}
+
+// aggregator is what the function New of each aggregator returns.
+type aggregator interface {
+	Subscriptions() []*messagestore.Subscription
+}
+
+// New returns a fixture for the aggregator that keeps a table. It does not run yet.
+func New[A aggregator, Q any](t *testing.T, table string, newAggregator func(store *messagestore.Store, views *pgxpool.Pool) A, newQueries func(views *pgxpool.Pool) Q) *Fixture[Q] {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	database := dbtest.New(t)
+	listen, err := db.ListenConfig(database.MessageStoreURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := messagestore.New(database.MessageStore)
+	return &Fixture[Q]{
+		T: t, Ctx: ctx, Queries: newQueries(database.Views), Views: database.Views, MessageStore: database.MessageStore,
+		table: table, listen: listen, store: store, newQueries: newQueries, stop: func() {},
+		subscriptions: func() []*messagestore.Subscription { return newAggregator(store, database.Views).Subscriptions() },
+	}
+}
+
+// Run starts the aggregator, until Stop or the end of the test, and waits until the rows
+// show what has been written so far. After Stop it starts another one.
+func (f *Fixture[Q]) Run() {
+	f.T.Helper()
+	f.all = messagestore.NewSubscriptions(f.listen, slog.New(slog.NewTextHandler(&f.log, nil)), f.subscriptions()...)
+	ctx, cancel := context.WithCancel(f.Ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); f.all.Run(ctx) }()
+	f.stop = func() { cancel(); <-done }
+	f.T.Cleanup(f.stop)
+	f.CaughtUp()
+}
+
+// Stop ends what Run started and waits until it has ended.
+func (f *Fixture[Q]) Stop() { f.stop() }
+
+// CaughtUp waits until the rows show what has been written so far.
+func (f *Fixture[Q]) CaughtUp() {
+	f.T.Helper()
+	if err := f.all.CaughtUp(f.Ctx, f.store); err != nil {
+		f.T.Fatalf("%v; %+v", err, f.all.Status())
+	}
+}
+
+// Written writes a message and returns its time.
+func (f *Fixture[Q]) Written(stream messagestore.Stream, body messagestore.Body, options ...messagestore.WriteOption) time.Time {
+	f.T.Helper()
+	if _, err := f.store.Write(f.Ctx, stream, body, options...); err != nil {
+		f.T.Fatal(err)
+	}
+	last, err := f.store.Last(f.Ctx, stream, body.MessageType())
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	return last.Time
+}
+
+// Happened writes a message, waits until the rows show it, demands NothingParked and
+// returns the message's time.
+func (f *Fixture[Q]) Happened(stream messagestore.Stream, body messagestore.Body, options ...messagestore.WriteOption) time.Time {
+	f.T.Helper()
+	at := f.Written(stream, body, options...)
+	f.CaughtUp()
+	f.NothingParked()
+	return at
+}
+
+// NothingParked demands that every batch was applied as a whole and that no message is
+// parked.
+func (f *Fixture[Q]) NothingParked() {
+	f.T.Helper()
+	if f.TookApart() {
+		f.T.Error("a batch was applied message by message")
+	}
+	for _, s := range f.all.Status() {
+		if len(s.Parked) > 0 {
+			f.T.Fatalf("%+v", s)
+		}
+	}
+}
+
+// TookApart says whether a batch has been applied message by message.
+func (f *Fixture[Q]) TookApart() bool { return f.log.tookApart.Load() }
+
+// Status returns the state of each subscription.
+func (f *Fixture[Q]) Status() []messagestore.Status { return f.all.Status() }
+
+// Rows returns the rows of the table as text, a line each; empty for none.
+func (f *Fixture[Q]) Rows() string {
+	f.T.Helper()
+	return f.Query(`SELECT coalesce(string_agg(to_jsonb(r)::text, E'\n' ORDER BY to_jsonb(r)::text), '') FROM ` + f.table + ` r`)
+}
+
+// Query returns the one text that a query of the view data answers with.
+func (f *Fixture[Q]) Query(sql string, args ...any) (answer string) {
+	f.T.Helper()
+	if err := f.Views.QueryRow(f.Ctx, sql, args...).Scan(&answer); err != nil {
+		f.T.Fatal(err)
+	}
+	return answer
+}
+
+// Exec executes a statement in Views or MessageStore.
+func (f *Fixture[Q]) Exec(pool *pgxpool.Pool, sql string, args ...any) {
+	f.T.Helper()
+	if _, err := pool.Exec(f.Ctx, sql, args...); err != nil {
+		f.T.Fatal(err)
+	}
+}
+
+// SameInOneBatch makes the rows anew, from all messages at once, and demands the same
+// as they have become one by one. It is not for a table whose rows hold the version of
+// their batch.
+func (f *Fixture[Q]) SameInOneBatch() {
+	f.T.Helper()
+	before := f.Rows()
+	if before == "" {
+		f.T.Fatal("there are no rows")
+	}
+	f.Stop()
+	f.Exec(f.Views, `TRUNCATE `+f.table+`, checkpoint`)
+	f.Run()
+	f.NothingParked()
+	if after := f.Rows(); after != before {
+		f.T.Errorf("one by one:\n%s\nin one batch:\n%s", before, after)
+	}
+}
+
+// Planned demands that the query that ask makes uses an index and does not read the
+// whole table.
+func (f *Fixture[Q]) Planned(index string, ask func(Q) error) {
+	f.T.Helper()
+	plan := f.Plan(ask)
+	if strings.Contains(plan, "Seq Scan on "+f.table) {
+		f.T.Errorf("it reads the whole table:\n%s", plan)
+	}
+	if !strings.Contains(plan, " "+index+" ") {
+		f.T.Errorf("it does not use %s:\n%s", index, plan)
+	}
+}
+
+// Plan returns how Postgres executes the query that ask makes.
+func (f *Fixture[Q]) Plan(ask func(Q) error) string {
+	f.T.Helper()
+	config, heard := f.Views.Config(), &tracer{}
+	config.ConnConfig.Tracer = heard
+	pool, err := pgxpool.NewWithConfig(f.Ctx, config)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	defer pool.Close()
+	if err := ask(f.newQueries(pool)); err != nil {
+		f.T.Fatal(err)
+	}
+	rows, err := f.Views.Query(f.Ctx, `EXPLAIN `+heard.sql, heard.args...)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// log hears when a batch had to be taken apart.
+type log struct{ tookApart atomic.Bool }
+
+// Write reads one line.
+func (l *log) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("message by message")) {
+		l.tookApart.Store(true)
+	}
+	return len(line), nil
+}
+
+type tracer struct {
+	sql  string
+	args []any
+}
+
+// TraceQueryStart remembers a query.
+func (t *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, query pgx.TraceQueryStartData) context.Context {
+	t.sql, t.args = query.SQL, slices.Clone(query.Args)
+	return ctx
+}
+
+// TraceQueryEnd does nothing.
+func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
