@@ -176,11 +176,12 @@ func (p *tab) logIn(s *site, email, password string) {
 func (p *tab) openLetter(s *site, subject, linksTo string) {
 	p.t.Helper()
 	// A mail is a moment behind what asks for it. The outbox does not follow by itself.
+	var row []string
 	until(p.t, "the outbox has the mail", func() bool {
 		p.goTo(s.url + "/outbox")
-		return regexp.MustCompile(`(?is)<a href="/outbox/[0-9a-f-]+"[^>]*><bdi>[^<]*` + subject).MatchString(p.now())
+		row = regexp.MustCompile(`(?is)<a href="(/outbox/[0-9a-f-]+)"[^>]*><bdi>[^<]*` + subject).FindStringSubmatch(p.now())
+		return row != nil
 	})
-	row := regexp.MustCompile(`(?is)<a href="(/outbox/[0-9a-f-]+)"[^>]*><bdi>[^<]*` + subject).FindStringSubmatch(p.now())
 	p.press(`a[href="` + row[1] + `"]`)
 	shown := p.sees("the mail", `class="letter-html"`)
 	link := linkIn(html.UnescapeString(shown), linksTo)
