@@ -152,7 +152,7 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 			return err
 		},
 	}
-	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, TrustedProxies: proxies})
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: outboxDir != "", TrustedProxies: proxies})
 	for _, a := range applications {
 		a.Routes(p.router)
 	}

@@ -34,7 +34,9 @@ type Config struct {
 	// they say in X-Forwarded-For is believed, and nobody else. Without any the client is
 	// whoever has connected.
 	TrustedProxies []*net.IPNet
-	// Outbox says that there is a page with the mails that were sent.
+	// MailsKept says that mails are not sent from here, but kept as files.
+	MailsKept bool
+	// Outbox says that there is a page with the mails that were kept.
 	Outbox bool
 }
 
@@ -170,11 +172,14 @@ func Page(c echo.Context, title string) views.Page {
 func page(c echo.Context, title string) views.Page {
 	config := configOf(c)
 	return views.Page{
-		Title: title, AppName: config.AppName, Path: c.Request().URL.Path, Outbox: config.Outbox,
+		Title: title, AppName: config.AppName, Path: c.Request().URL.Path, MailsKept: config.MailsKept, Outbox: config.Outbox,
 		SignedIn: config.Sessions != nil && config.Sessions.looksSignedIn(c),
 		CSS:      assets.URL("app.css"), JS: assets.URL("app.js"), Icon: assets.URL("favicon.svg"),
 	}
 }
+
+// MailsKept reports whether mails are not sent from here, but kept as files.
+func MailsKept(c echo.Context) bool { return configOf(c).MailsKept }
 
 func configOf(c echo.Context) *Config {
 	if config, ok := c.Get(configKey).(*Config); ok {
