@@ -34,7 +34,7 @@ func (p *program) grantRole(ctx context.Context, out io.Writer, r roleChange) er
 func (p *program) revokeRole(ctx context.Context, out io.Writer, r roleChange) error {
 	return p.changeRole(ctx, out, r, func(userID string) messagestore.Body {
 		return identitymsg.RevokeRole{UserID: userID, Role: r.Role}
-	}, "is no longer")
+	}, "is not, or no longer,")
 }
 
 // changeRole writes the command and waits for its outcome, whether or not the site is

@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/joho/godotenv"
@@ -175,6 +176,15 @@ func (c config) check() (level slog.Level, err error) {
 	if c.Sender != "" {
 		if parsed, err := mail.ParseAddress(c.Sender); err != nil || parsed.Address != c.Sender {
 			return level, fmt.Errorf("SYSTEM_SENDER_EMAIL_ADDRESS (--system-sender-email-address) is %q: it must be an e-mail address", c.Sender)
+		}
+	}
+	if c.EmailDirectory != "" && c.SMTPURL == "" { // known now, and not when somebody waits for a mail
+		err := os.MkdirAll(c.EmailDirectory, 0o700)
+		if err == nil {
+			err = syscall.Access(c.EmailDirectory, 0o3) // to write to it and to enter it
+		}
+		if err != nil {
+			return level, fmt.Errorf("EMAIL_DIRECTORY (--email-directory) cannot be written to: %w", err)
 		}
 	}
 	if c.SMTPURL != "" {

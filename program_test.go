@@ -326,6 +326,7 @@ func TestConfigurationIsCheckedAndExplained(t *testing.T) {
 		"proxies":        {[]string{"TRUSTED_PROXIES=10.0.0.1"}, nil, `TRUSTED_PROXIES (--trusted-proxies) has "10.0.0.1"`},
 		"environment":    {[]string{"ENVIRONMENT=test"}, nil, `ENVIRONMENT (--environment) is "test"`},
 		"sender":         {[]string{"SYSTEM_SENDER_EMAIL_ADDRESS=me"}, nil, `SYSTEM_SENDER_EMAIL_ADDRESS (--system-sender-email-address) is "me"`},
+		"outbox":         {[]string{"EMAIL_DIRECTORY=/proc/nope"}, nil, "EMAIL_DIRECTORY (--email-directory) cannot be written to"},
 		"mail server":    {[]string{"SMTP_URL=http://user:hidden@mail.example"}, nil, "SMTP_URL (--smtp-url) cannot be used"},
 		"nobody":         {nil, []string{"populate", "0"}, "at least 1"},
 		"no number":      {nil, []string{"populate", "many"}, "many"},

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,6 +160,12 @@ func TestRegistrationsSurviveAHundredKills(t *testing.T) {
 	})
 	window := time.Since(begins)
 	seed := uint64(began.UnixNano())
+	if again := os.Getenv("KILL_SEED"); again != "" { // the moments of a run that failed
+		var err error
+		if seed, err = strconv.ParseUint(again, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Logf("seed %d: starting takes %v, a registration %v", seed, starting, window)
 	random := rand.New(rand.NewPCG(seed, 0))
 

@@ -2,10 +2,9 @@ package password
 
 import (
 	"strings"
-	"sync"
 	"unicode/utf8"
 
-	"github.com/trustelem/zxcvbn/frequency"
+	"github.com/trustelem/zxcvbn"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -15,16 +14,33 @@ const (
 	longest  = 128
 )
 
-// common are the passwords that are tried first, in lower case.
-var common = sync.OnceValue(func() map[string]struct{} {
-	set := map[string]struct{}{}
-	for _, p := range frequency.FrequencyLists["passwords"] {
-		if utf8.RuneCountInString(p) >= shortest {
-			set[p] = struct{}{}
-		}
+// fewest is how many guesses a password must outlast, by somebody who knows which ones
+// people choose: the ten thousand that are tried first are refused, and with them rows
+// of keys, repetitions and years. Ten thousand tries to log in are within reach of the
+// patient, however they are slowed.
+const fewest = 10_000
+
+// estimated is how much of a long password is looked at, in characters: what takes a
+// guess for that much is slow enough, and the work grows faster than the length.
+const estimated = 64
+
+func isCommon(password string) bool {
+	if i := nth(password, estimated); i >= 0 {
+		password = password[:i]
 	}
-	return set
-})
+	return zxcvbn.PasswordStrength(password, nil).Guesses < fewest
+}
+
+// nth returns where the nth character begins, -1 where there are fewer.
+func nth(text string, n int) int {
+	for i := range text {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return -1
+}
 
 // Check returns what is wrong with a new password of the person with an e-mail address:
 // "too-short", "too-long", "common" or "like-email"; it returns "" for a good one.
@@ -37,11 +53,11 @@ func Check(password, email string) string {
 		return "too-long"
 	}
 	lower := strings.ToLower(password)
-	if _, is := common()[lower]; is {
-		return "common"
-	}
 	if likeEmail(lower, strings.ToLower(norm.NFC.String(strings.TrimSpace(email)))) {
 		return "like-email"
+	}
+	if isCommon(lower) {
+		return "common"
 	}
 	return ""
 }
