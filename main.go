@@ -121,7 +121,7 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 		authenticate.New(p.store, users, passwords, limits, sessions, p.key, secret),
 		home.New(videos, counts, p.hub, p.demo.notice),
 		recordviewings.New(p.store, videos, counts, sessions, p.hub),
-		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub, outboxShown),
+		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub),
 		media.New(p.config.mediaDir()),
 		health{p},
 	}

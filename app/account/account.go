@@ -64,7 +64,7 @@ func (a *App) Routes(e *echo.Echo) {
 	e.GET(views.OperationPath(":traceId")+"/live", a.operationLive)
 	web.Get(e, views.ConfirmEmailPath, a.askToConfirm, web.InTime)
 	e.POST(views.ConfirmEmailPath, a.confirmEmail, web.InTime)
-	web.Get(e, views.FirstAdminPath, a.offerFirstAdmin, web.InTime, a.firstAdminLink, a.sessions.SignedIn)
+	web.Get(e, views.FirstAdminPath, a.offerFirstAdmin, web.InTime, a.firstAdminLink)
 	e.POST(views.FirstAdminPath, a.claimFirstAdmin, web.InTime, a.firstAdminLink, a.sessions.SignedIn)
 }
 

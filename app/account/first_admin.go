@@ -25,11 +25,14 @@ func (a *App) firstAdminLink(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// offerFirstAdmin also answers those who are not signed in: whoever has just set up the
+// site has to register first.
 func (a *App) offerFirstAdmin(c echo.Context) error {
 	person, _, err := a.sessions.Person(c)
 	if err != nil {
 		return err
 	}
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store") // it holds the token
 	version, err := a.store.Version(c.Request().Context(), identitymsg.FirstAdminStream)
 	if err != nil {
 		return err

@@ -31,19 +31,20 @@ func (a *App) operation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	shown, at, err := a.readOperation(ctx, traceID, signedIn)
+	pending := pendingOperation(c, traceID, signedIn)
+	shown, at, err := a.readOperation(ctx, pending)
 	if err != nil && !errors.Is(err, errBehind) {
 		return err
 	}
 	p := web.Page(c, "Your change")
 	if shown.Outcome == "" {
 		p.Live = views.OperationPath(traceID) + "/live?" + url.Values{"at": {at.String()}}.Encode()
-		p.Refresh = 1
 		if signedIn { // else nothing says whose stream the command stands in
 			if shown.Late, err = a.isLate(ctx, person.UserID, traceID); err != nil {
 				return err
 			}
 		}
+		p.Refresh = web.Refresh(shown.Late)
 	}
 	return web.Render(c, http.StatusOK, views.OperationPage(p, shown))
 }
@@ -72,10 +73,11 @@ func (a *App) operationLive(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	pending := pendingOperation(c, traceID, signedIn)
 	return a.feed.Serve(c, live.Page{
 		Topics: []string{accountoperations.Topic(traceID)},
 		Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
-			shown, now, err := a.readOperation(ctx, traceID, signedIn)
+			shown, now, err := a.readOperation(ctx, pending)
 			if err != nil || maps.Equal(now, at) {
 				return nil, now, err
 			}
@@ -94,13 +96,18 @@ func (a *App) mine(c echo.Context) (traceID string, err error) {
 	return traceID, nil
 }
 
+// pendingOperation is what stands fast about a change before anything has come of it.
+func pendingOperation(c echo.Context, traceID string, signedIn bool) views.Operation {
+	kept, outbox := web.MailsKept(c)
+	return views.Operation{TraceID: traceID, SignedIn: signedIn, MailsKept: kept, Outbox: outbox}
+}
+
 // readOperation returns what has become of a change, and the version of the view data
 // that says so. It fails with [errBehind], and says that the change is pending, while
 // the person's row does not show it yet: nobody is told of a new password before it is
 // the one that they log in with.
-func (a *App) readOperation(ctx context.Context, traceID string, signedIn bool) (views.Operation, live.Versions, error) {
-	shown := views.Operation{TraceID: traceID, SignedIn: signedIn}
-	row, _, version, err := a.operations.Of(ctx, traceID)
+func (a *App) readOperation(ctx context.Context, shown views.Operation) (views.Operation, live.Versions, error) {
+	row, _, version, err := a.operations.Of(ctx, shown.TraceID)
 	if err != nil {
 		return shown, nil, err
 	}

@@ -1,6 +1,7 @@
 package registerusers
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -29,7 +30,8 @@ func (a *App) renderForm(c echo.Context, status int, form views.RegisterForm) er
 
 // register writes Register once for each form and address: all ids derive from these
 // and the browser's session. So a double click and a reload are one registration and
-// lead to the same page, and who goes back and corrects the address registers anew.
+// lead to the same page, and who goes back and corrects the address registers anew. Who
+// goes back and corrects the password is told that the first one counts.
 func (a *App) register(c echo.Context) error {
 	ctx, post := c.Request().Context(), c.Request().PostFormValue // not FormValue: a password in an address ends up in logs
 	form := views.RegisterForm{ID: post("id"), Email: strings.TrimSpace(post("email"))}
@@ -58,11 +60,33 @@ func (a *App) register(c echo.Context) error {
 		identitymsg.Register{UserID: userID, Email: form.Email, PasswordHash: hash},
 		messagestore.WithID(messagestore.DeriveID("register", userID)),
 		messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID, UserID: userID}))
-	if err != nil && !errors.Is(err, messagestore.ErrDuplicateID) {
+	if errors.Is(err, messagestore.ErrDuplicateID) {
+		same, err := a.registersWith(ctx, userID, post("password"))
+		if err != nil {
+			return err
+		}
+		if !same {
+			form.ID, form.PasswordProblem = messagestore.NewID(), sentBefore
+			return a.renderForm(c, http.StatusUnprocessableEntity, form)
+		}
+	} else if err != nil {
 		return err
 	}
 	if err := a.sessions.Remember(c, traceID); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, views.RegistrationPath(traceID))
+}
+
+// sentBefore is the problem of a password where the form was sent before with another.
+const sentBefore = "sent-before"
+
+// registersWith says whether a person's registration, which was written before, has a
+// password.
+func (a *App) registersWith(ctx context.Context, userID, password string) (bool, error) {
+	written, err := a.store.Last(ctx, identitymsg.Category.CommandStream(userID), identitymsg.Register{}.MessageType())
+	if err != nil {
+		return false, err
+	}
+	return a.passwords.Sets(ctx, written, password)
 }

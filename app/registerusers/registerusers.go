@@ -29,17 +29,15 @@ type App struct {
 	limits        *web.Limits
 	sessions      *web.Sessions
 	key           identitymsg.Key
-	outbox        bool
 	now           func() time.Time
 	feed          *live.Feed
 }
 
-// New returns the application. outbox says that mails can be read at /outbox, where
-// the page then leads to.
-func New(store *messagestore.Store, rows registrations.Queries, users usercredentials.Queries, passwords *password.Hasher, limits *web.Limits, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub, outbox bool) *App {
+// New returns the application.
+func New(store *messagestore.Store, rows registrations.Queries, users usercredentials.Queries, passwords *password.Hasher, limits *web.Limits, sessions *web.Sessions, key identitymsg.Key, hub *live.Hub) *App {
 	return &App{
 		store: store, registrations: rows, users: users, passwords: passwords, limits: limits, sessions: sessions, key: key,
-		outbox: outbox, now: time.Now, feed: hub.Personal(),
+		now: time.Now, feed: hub.Personal(),
 	}
 }
 
@@ -71,6 +69,7 @@ func (a *App) forStrangers(next echo.HandlerFunc) echo.HandlerFunc {
 type registration struct {
 	traceID, userID, email string
 	receivedAt             time.Time
+	mailsKept, outbox      bool
 }
 
 // userOf returns the id of the person that a registration is for. Nothing has to be
@@ -85,6 +84,7 @@ func (a *App) mine(c echo.Context) (registration, error) {
 		return r, web.NotFound(notHere)
 	}
 	r.userID = userOf(r.traceID)
+	r.mailsKept, r.outbox = web.MailsKept(c)
 	raw, err := a.store.Last(c.Request().Context(), identitymsg.Category.CommandStream(r.userID), identitymsg.Register{}.MessageType())
 	if errors.Is(err, messagestore.ErrNoMessage) { // the trace of something else that this browser asked for
 		return r, web.NotFound(notHere)
@@ -107,14 +107,14 @@ func (a *App) read(ctx context.Context, r registration) (views.Registration, liv
 		return views.Registration{}, nil, err
 	}
 	shown := views.Registration{
-		TraceID: r.traceID, Email: r.email, ReceivedAt: r.receivedAt,
+		TraceID: r.traceID, Email: r.email, ReceivedAt: r.receivedAt, MailsKept: r.mailsKept, Outbox: r.outbox,
 		RegisteredAt: row.RegisteredAt, QueuedAt: row.QueuedAt, SentAt: row.SentAt, ConfirmedAt: row.ConfirmedAt,
-		FailedReason: row.FailedReason, Outbox: a.outbox,
+		FailedReason: row.FailedReason,
 	}
 	// The page says that one can log in, so it waits for the row that one logs in by.
 	_, version, err := a.users.ByID(ctx, r.userID)
 	if errors.Is(err, usercredentials.ErrNotFound) { // and none of the later steps is shown before it
-		shown = views.Registration{TraceID: r.traceID, Email: r.email, ReceivedAt: r.receivedAt, Outbox: a.outbox}
+		shown = views.Registration{TraceID: r.traceID, Email: r.email, ReceivedAt: r.receivedAt, MailsKept: r.mailsKept, Outbox: r.outbox}
 		err = nil
 	}
 	if err != nil {

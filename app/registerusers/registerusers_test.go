@@ -47,6 +47,12 @@ type site struct {
 
 func start(t *testing.T) *site {
 	t.Helper()
+	return startWhere(t, false)
+}
+
+// startWhere is start where mails are kept or not.
+func startWhere(t *testing.T, kept bool) *site {
+	t.Helper()
 	database, log := dbtest.New(t), slog.New(slog.DiscardHandler)
 	listenMessages, err := db.ListenConfig(database.MessageStoreURL)
 	if err != nil {
@@ -67,8 +73,8 @@ func start(t *testing.T) *site {
 	})
 	at := time.Now() // stands still for the limits, and nobody waits for a turn
 	limits := web.NewLimits(func() time.Time { return at }, func(ctx context.Context, _ time.Duration) error { return ctx.Err() })
-	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), limits, sessions, key, hub, true)
-	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions})
+	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), limits, sessions, key, hub)
+	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions, MailsKept: kept})
 	s.app.Routes(router)
 	router.POST("/test/log-in", func(c echo.Context) error {
 		return errors.Join(sessions.LogIn(c, messagestore.NewID(), messagestore.NewID(), 0), c.NoContent(http.StatusOK))

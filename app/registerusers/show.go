@@ -11,7 +11,8 @@ import (
 )
 
 // show is the page that a registration is followed on. Without scripts it loads itself
-// again: often while the work is ours, less so while we wait for the person.
+// again while the work is ours, less often once that takes long; while we wait for the
+// person it stands still, and has a link to look again.
 func (a *App) show(c echo.Context) error {
 	r, err := a.mine(c)
 	if err != nil {
@@ -25,12 +26,8 @@ func (a *App) show(c echo.Context) error {
 	if shown.ConfirmedAt.IsZero() && shown.Rejected == nil { // a mail that failed can still be followed by one that arrives
 		p.Live = views.RegistrationPath(r.traceID) + "/live?" + url.Values{"at": {at.String()}}.Encode()
 	}
-	switch {
-	case shown.Settled():
-	case shown.SentAt.IsZero():
-		p.Refresh = 1
-	default:
-		p.Refresh = 10
+	if !shown.Settled() && shown.SentAt.IsZero() {
+		p.Refresh = web.Refresh(shown.Late)
 	}
 	return web.Render(c, http.StatusOK, views.RegistrationPage(p, shown))
 }

@@ -97,6 +97,15 @@ func InTime(next echo.HandlerFunc) echo.HandlerFunc {
 // LateAfter is how long a step may take before a page says what it waits for.
 const LateAfter = 5 * time.Second
 
+// Refresh returns after how many seconds a page that waits for us loads itself again
+// where there are no scripts.
+func Refresh(late bool) int {
+	if late {
+		return 10
+	}
+	return 1
+}
+
 // doubleClick is how long the same wish is one wish where it can be had more than once.
 const doubleClick = 10 * time.Second
 
@@ -178,8 +187,12 @@ func page(c echo.Context, title string) views.Page {
 	}
 }
 
-// MailsKept reports whether mails are not sent from here, but kept as files.
-func MailsKept(c echo.Context) bool { return configOf(c).MailsKept }
+// MailsKept reports whether mails are not sent from here, but kept as files, and whether
+// a page shows these.
+func MailsKept(c echo.Context) (kept, shown bool) {
+	config := configOf(c)
+	return config.MailsKept, config.Outbox
+}
 
 func configOf(c echo.Context) *Config {
 	if config, ok := c.Get(configKey).(*Config); ok {
