@@ -174,7 +174,7 @@ func LogInPage(p Page, f LogInForm) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = layout(p, "entry").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = layout(p.withProblems(f.problems()), "entry").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
