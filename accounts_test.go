@@ -1369,8 +1369,8 @@ func TestTheFirstAdministrator(t *testing.T) {
 		t.Fatalf("no link in\n%s", s.output)
 	}
 	link := found[1]
-	if a := visit(t, s).get(link); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/auth/log-in?next=") {
-		t.Errorf("a stranger follows the link: %d, leads to %q", a.status, a.header.Get("Location"))
+	if a := visit(t, s).get(link); a.status != http.StatusOK || !strings.Contains(a.body, `href="/auth/log-in?next=`) || strings.Contains(a.body, `action="/first-admin"`) {
+		t.Errorf("a stranger follows the link: %d, %s", a.status, said(a.body))
 	}
 	first, second := member(t, s, "first@example.test", goodPassword), member(t, s, "second@example.test", goodPassword)
 	if a := first.post("/first-admin", url.Values{"token": {strings.Repeat("0", 32)}}); a.status < 400 {
@@ -1499,7 +1499,8 @@ func TestTheOutboxIsNotForProduction(t *testing.T) {
 	database := dbtest.New(t)
 	s := start(t, folder(t), append(environment(database), "ENVIRONMENT=production"))
 	v := visit(t, s)
-	v.reached(v.register("quiet@example.test", goodPassword), "email-sent")
+	registration := v.register("quiet@example.test", goodPassword)
+	v.reached(registration, "email-sent")
 	files := letters(t, outboxOf(s), "quiet@example.test")
 	if len(files) != 1 {
 		t.Fatalf("%d mails", len(files))
@@ -1516,5 +1517,11 @@ func TestTheOutboxIsNotForProduction(t *testing.T) {
 	}
 	if strings.Contains(v.get("/").body, "/outbox") {
 		t.Error("a page leads to the outbox")
+	}
+	forgotten := v.submit("/auth/forgot-password", "/auth/forgot-password", "email", "quiet@example.test").body
+	for _, body := range []string{v.get(registration).body, forgotten} {
+		if !strings.Contains(body, "This site sends no mail yet") || strings.Contains(body, "spam") {
+			t.Errorf("nobody gets a mail, and the page says: %s", said(body))
+		}
 	}
 }

@@ -32,7 +32,7 @@ func after(ms int) time.Time { return received.Add(time.Duration(ms) * time.Mill
 
 // registrations are all states that a registration can be seen in, in their order.
 func registrations() map[string]Registration {
-	r := Registration{TraceID: traceID, Email: "reader@example.com", ReceivedAt: received, Outbox: true}
+	r := Registration{TraceID: traceID, Email: "reader@example.com", ReceivedAt: received}
 	all := map[string]Registration{"received": r}
 	r.RegisteredAt = after(38)
 	all["registered"] = r
@@ -43,6 +43,11 @@ func registrations() map[string]Registration {
 	all["failed"] = failed
 	r.SentAt, r.Late = after(1304), false
 	all["sent"] = r
+	kept := r
+	kept.MailsKept = true
+	all["kept"] = kept
+	kept.Outbox = true
+	all["in-outbox"] = kept
 	r.ConfirmedAt = after(84_000)
 	all["confirmed"] = r
 	all["rejected"] = Registration{
@@ -60,12 +65,15 @@ func TestGoldenAccounts(t *testing.T) {
 		"register":              RegisterPage(stranger, RegisterForm{ID: "form"}),
 		"register-problems":     RegisterPage(stranger, RegisterForm{ID: "form", Email: "reader@", EmailProblem: "email-invalid", PasswordProblem: "too-short"}),
 		"registration-page":     RegistrationPage(with(stranger, func(p *Page) { p.Live, p.Refresh = "/register/x/live", 2 }), registrations()["received"]),
+		"registration-waiting":  RegistrationPage(with(stranger, func(p *Page) { p.Live = "/register/x/live" }), registrations()["sent"]),
 		"log-in":                LogInPage(stranger, LogInForm{Next: "/account"}),
 		"log-in-wrong":          LogInPage(stranger, LogInForm{Email: "reader@example.com", Problem: "wrong"}),
 		"log-in-too-many":       LogInPage(stranger, LogInForm{Email: "reader@example.com", Problem: "too-many", Wait: 12}),
 		"forgot-password":       ForgotPasswordPage(stranger, ForgotPasswordForm{}),
 		"forgot-password-wrong": ForgotPasswordPage(stranger, ForgotPasswordForm{Email: "reader", EmailProblem: "email-invalid"}),
-		"forgot-password-sent":  ForgotPasswordSentPage(with(stranger, func(p *Page) { p.Outbox = true }), "reader@example.com"),
+		"forgot-password-sent":  ForgotPasswordSentPage(stranger, "reader@example.com"),
+		"forgot-password-kept":  ForgotPasswordSentPage(with(stranger, func(p *Page) { p.MailsKept = true }), "reader@example.com"),
+		"operation-in-outbox":   OperationState(Operation{TraceID: traceID, Outcome: "EmailChangeRequested", SignedIn: true, MailsKept: true, Outbox: true}),
 		"reset-password":        ResetPasswordPage(stranger, ResetPasswordForm{Token: "token", PasswordProblem: "common"}),
 		"reset-password-no":     ResetPasswordPage(stranger, ResetPasswordForm{Invalid: true}),
 		"confirm-email":         ConfirmEmailPage(stranger, ConfirmEmail{Token: "token", Email: "reader@example.com"}),
@@ -96,9 +104,11 @@ func TestStepsOfARegistration(t *testing.T) {
 		"received":    "received done, registered waiting now, email-queued waiting, email-sent waiting, confirmed waiting",
 		"registered":  "received done, registered done, email-queued waiting now, email-sent waiting, confirmed waiting",
 		"queued-late": "received done, registered done, email-queued done, email-sent waiting now, confirmed waiting",
+		"kept":        "received done, registered done, email-queued done, email-sent done, confirmed waiting now",
+		"in-outbox":   "received done, registered done, email-queued done, email-sent done, confirmed waiting now",
 		"sent":        "received done, registered done, email-queued done, email-sent done, confirmed waiting now",
 		"confirmed":   "received done, registered done, email-queued done, email-sent done, confirmed done",
-		"failed":      "received done, registered done, email-queued done, email-sent failed, confirmed waiting now",
+		"failed":      "received done, registered done, email-queued done, email-sent failed, confirmed waiting",
 		"rejected":    "received done, registered failed",
 	} {
 		r := registrations()[name]
@@ -123,6 +133,140 @@ func TestStepsOfARegistration(t *testing.T) {
 	}
 }
 
+// After a mail that was refused nothing is waited for, and no link is spoken of.
+func TestAMailThatFailedIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	html := render(t, RegistrationSteps(registrations()["failed"]))
+	for _, untrue := range []string{"aria-current", `class="wait"`, "(now)", "ollow the link in"} {
+		if strings.Contains(html, untrue) {
+			t.Errorf("it says %s\n%s", untrue, html)
+		}
+	}
+}
+
+// Where mails are kept no page says that one went out, or is to be looked for among others.
+func TestMailsThatAreKept(t *testing.T) {
+	t.Parallel()
+	for _, outbox := range []bool{false, true} {
+		p := with(stranger, func(p *Page) { p.MailsKept, p.Outbox = true, outbox })
+		where := map[bool]string{false: "This site sends no mail yet", true: "in the outbox."}[outbox]
+		pages := map[string]templ.Component{
+			"forgotten":      ForgotPasswordPage(p, ForgotPasswordForm{}),
+			"forgotten sent": ForgotPasswordSentPage(p, "reader@example.com"),
+			"account":        AccountPage(p, ours),
+		}
+		for _, event := range []string{"ConfirmationRequested", "EmailChangeRequested"} {
+			pages[event] = OperationPage(p, Operation{Outcome: event, MailsKept: true, Outbox: outbox})
+		}
+		for name, r := range registrations() {
+			r.MailsKept, r.Outbox = true, outbox
+			page := RegistrationPage(p, r)
+			if !r.SentAt.IsZero() {
+				pages["registration "+name] = page
+			}
+			demandNoMail(t, name, render(t, page))
+		}
+		for name, c := range pages {
+			html := render(t, c)
+			if !strings.Contains(html, where) {
+				t.Errorf("%s does not say %s\n%s", name, where, html)
+			}
+			demandNoMail(t, name, html)
+		}
+	}
+	for _, c := range []templ.Component{
+		ForgotPasswordSentPage(stranger, "reader@example.com"), OperationPage(stranger, Operation{Outcome: "ConfirmationRequested"}),
+		RegistrationPage(stranger, registrations()["sent"]),
+	} {
+		if html := render(t, c); !strings.Contains(strings.ToLower(html), "look among the spam") {
+			t.Errorf("where mails are sent there is no hint for those whose mail does not come\n%s", html)
+		}
+	}
+}
+
+func demandNoMail(t *testing.T, name, html string) {
+	t.Helper()
+	for _, untrue := range []string{"spam", "on its way", "went to", "handed over", "E-mail sent", "We send", "mail server", "Look at your mail", "Look at the mail"} {
+		if strings.Contains(html, untrue) {
+			t.Errorf("%s says %q although mails are kept\n%s", name, untrue, html)
+		}
+	}
+}
+
+// Where the person is waited for, those without scripts look again when they like.
+func TestLookAgain(t *testing.T) {
+	t.Parallel()
+	const link = `<noscript><p class="measure"><a href="/register/` + traceID + `">Look again</a></p></noscript>`
+	for _, c := range []struct {
+		page  Page
+		there bool
+	}{
+		{with(stranger, func(p *Page) { p.Live = "/live" }), true},
+		{with(stranger, func(p *Page) { p.Live, p.Refresh = "/live", 1 }), false},
+		{stranger, false},
+	} {
+		if html := render(t, RegistrationPage(c.page, registrations()["sent"])); strings.Contains(html, link) != c.there {
+			t.Errorf("with %q and %d s the link is there: %t\n%s", c.page.Live, c.page.Refresh, !c.there, html)
+		}
+	}
+}
+
+// The title of a page that comes back with problems says so, and no other does.
+func TestTitlesOfPagesThatComeBack(t *testing.T) {
+	t.Parallel()
+	wrong := ours
+	wrong.CurrentPasswordProblem = "wrong"
+	form := RegisterForm{EmailProblem: "email-taken"}
+	const said = "<title>Not accepted: "
+	for name, c := range map[string]templ.Component{
+		"register": RegisterPage(stranger, form),
+		"rejected": RegistrationPage(stranger, Registration{Rejected: &form}),
+		"log in":   LogInPage(stranger, LogInForm{Problem: "wrong"}),
+		"too many": LogInPage(stranger, LogInForm{Problem: "too-many", Wait: 2}),
+		"forgot":   ForgotPasswordPage(stranger, ForgotPasswordForm{EmailProblem: "email-invalid"}),
+		"reset":    ResetPasswordPage(stranger, ResetPasswordForm{PasswordProblem: "common"}),
+		"account":  AccountPage(signedIn, wrong),
+	} {
+		if !strings.Contains(render(t, c), said) {
+			t.Errorf("%s comes back as if it were new", name)
+		}
+	}
+	for name, c := range map[string]templ.Component{
+		"register":     RegisterPage(stranger, RegisterForm{}),
+		"registration": RegistrationPage(stranger, registrations()["sent"]),
+		"log in":       LogInPage(stranger, LogInForm{}),
+		"forgot":       ForgotPasswordPage(stranger, ForgotPasswordForm{}),
+		"reset":        ResetPasswordPage(stranger, ResetPasswordForm{}),
+		"account":      AccountPage(signedIn, ours),
+	} {
+		if strings.Contains(render(t, c), said) {
+			t.Errorf("%s is new and says that it comes back", name)
+		}
+	}
+}
+
+// Somebody who is logged in is not told to log in, and a summary of problems leads to fields only.
+func TestATakenAddress(t *testing.T) {
+	t.Parallel()
+	changing := ours
+	changing.EmailProblem = "email-taken"
+	for name, c := range map[string]templ.Component{
+		"account":   AccountPage(signedIn, changing),
+		"operation": OperationPage(signedIn, Operation{Outcome: "EmailChangeRejected", Reason: "email-taken", SignedIn: true}),
+	} {
+		if html := render(t, c); !strings.Contains(html, "Somebody has registered with this address already.") || strings.Contains(strings.ToLower(html), "log in") {
+			t.Errorf("%s\n%s", name, html)
+		}
+	}
+	form := RegisterForm{EmailProblem: "email-taken"}
+	html := render(t, RegistrationPage(stranger, Registration{Rejected: &form}))
+	for _, part := range []string{`<a href="#register-email">Somebody has registered with this address already.</a>`, `<a href="/auth/log-in">Log in</a>`} {
+		if !strings.Contains(html, part) {
+			t.Errorf("no %s in\n%s", part, html)
+		}
+	}
+}
+
 // Two databases have two clocks.
 func TestNoStepIsBeforeTheFirst(t *testing.T) {
 	t.Parallel()
@@ -143,8 +287,8 @@ func TestCodesHaveWords(t *testing.T) {
 		"email-taken", "email-invalid", "already-registered", "not-registered", "same-email", "too-soon", "link-used",
 		"link-expired", "link-outdated", "unknown-role", "admin-exists",
 		"already-confirmed", "password-outdated",
-		"too-short", "too-long", "common", "like-email", "wrong",
-		"wrong-password", "unknown-address", "logged-out", "ended-away",
+		"too-short", "too-long", "common", "like-email", "wrong", "sent-before", "change-under-way",
+		"wrong-password", "unknown-address", "logged-out", "ended-away", "password-changed",
 	} {
 		if said := sentence(code); said == general || said == "" {
 			t.Errorf("%s is said as %q", code, said)

@@ -97,6 +97,9 @@ func TestChangePassword(t *testing.T) {
 		t.Errorf("the other session: %d", a.status)
 	}
 	page := here.get("/account").body
+	if !strings.Contains(page, "Ended by a new password") {
+		t.Errorf("the page does not say why the other session ended\n%s", page)
+	}
 	if sessionState(page, session) != "open" || sessionState(page, away) != "ended" {
 		t.Errorf("here %s, there %s", sessionState(page, session), sessionState(page, away))
 	}
@@ -362,8 +365,13 @@ func TestFirstAdmin(t *testing.T) {
 			}
 		}
 	}
-	if a := stranger.get("/first-admin?token=" + token); a.status != http.StatusSeeOther || a.to != "/auth/log-in?next=%2Ffirst-admin%3Ftoken%3D"+token {
-		t.Errorf("%d %s", a.status, a.to)
+	if a := stranger.get("/first-admin?token=" + token); a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" ||
+		!strings.Contains(a.body, `href="/auth/log-in?next=%2Ffirst-admin%3Ftoken%3D`+token) || !strings.Contains(a.body, `href="/register"`) ||
+		strings.Contains(a.body, `action="/first-admin"`) {
+		t.Errorf("%d\n%s", a.status, a.body)
+	}
+	if a := stranger.post("/first-admin", "token", token); a.status != http.StatusSeeOther || a.to != "/auth/log-in" {
+		t.Errorf("a stranger's post: %d %s", a.status, a.to)
 	}
 	if a := a1.get("/first-admin?token=" + token); a.status != http.StatusOK || !strings.Contains(a.body, token) || !strings.Contains(a.body, "anna@example.com") {
 		t.Errorf("%d\n%s", a.status, a.body)
@@ -372,14 +380,16 @@ func TestFirstAdmin(t *testing.T) {
 	if a := a1.outcome(first); state(a.body) != "done" {
 		t.Error(a.body)
 	}
-	if a := b1.outcome(b1.post("/first-admin", "token", token)); state(a.body) != "failed" {
+	if a := b1.outcome(b1.post("/first-admin", "token", token)); state(a.body) != "failed" || !strings.Contains(a.body, "with admin grant.") {
 		t.Error(a.body)
 	}
 	if again := a1.post("/first-admin", "token", token); again.to != first.to {
 		t.Errorf("a second post leads to %s", again.to)
 	}
-	if a := b1.get("/first-admin?token=" + token); a.status != http.StatusOK || strings.Contains(a.body, token+`"`) {
-		t.Errorf("it is still offered: %d\n%s", a.status, a.body)
+	for _, who := range []*browser{b1, stranger} {
+		if a := who.get("/first-admin?token=" + token); a.status != http.StatusOK || strings.Contains(a.body, token) {
+			t.Errorf("it is still offered: %d\n%s", a.status, a.body)
+		}
 	}
 	if roles := s.user(anna).Roles; len(roles) != 1 || roles[0] != identitymsg.Admin || len(s.user(berta).Roles) != 0 {
 		t.Errorf("%v, %v", roles, s.user(berta).Roles)
@@ -492,7 +502,7 @@ func TestOperation(t *testing.T) {
 	}
 	now := s.app.now
 	s.app.now = func() time.Time { return now().Add(web.LateAfter) }
-	if a := b.get(page); !strings.Contains(a.body, "data-late") {
+	if a := b.get(page); !strings.Contains(a.body, "data-late") || !strings.Contains(a.body, `http-equiv="refresh" content="10"`) {
 		t.Errorf("not late after five seconds\n%s", a.body)
 	}
 	frames := b.frames(streamOf(t, a.body))
@@ -505,6 +515,20 @@ func TestOperation(t *testing.T) {
 	}
 	if a := b.get(page); state(a.body) != "failed" || liveURL.MatchString(a.body) || strings.Contains(a.body, "refresh") {
 		t.Errorf("the page follows what is settled\n%s", a.body)
+	}
+}
+
+// Where mails are kept, the page of what a mail comes of and its stream say so.
+func TestMailsThatAreKept(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *web.Config) { c.MailsKept, c.Outbox = true, true })
+	b, _ := s.signedIn(s.person("anna@example.com"))
+	posted := b.post("/account/email", "email", "new@example.com", "password", firstPassword)
+	live := s.await(b.frames(posted.to+"/live"), `data-operation="done"`)
+	for _, html := range []string{live, b.outcome(posted).body} {
+		if !strings.Contains(html, "Mails are not sent here; they are in the outbox.") || !strings.Contains(html, `href="/outbox">Open the outbox`) {
+			t.Error(html)
+		}
 	}
 }
 

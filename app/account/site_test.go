@@ -55,7 +55,7 @@ type site struct {
 	url      string
 }
 
-func start(t *testing.T) *site {
+func start(t *testing.T, change ...func(*web.Config)) *site {
 	t.Helper()
 	database, log := dbtest.New(t), slog.New(slog.DiscardHandler)
 	listenMessages, err := db.ListenConfig(database.MessageStoreURL)
@@ -78,7 +78,11 @@ func start(t *testing.T) *site {
 	at := time.Now() // stands still for the limits, and nobody waits for a turn
 	limits := web.NewLimits(func() time.Time { return at }, func(ctx context.Context, _ time.Duration) error { return ctx.Err() })
 	s.app = New(s.store, s.users, s.signIns, accountoperations.NewQueries(database.Views), password.NewHasher(1), limits, s.sessions, s.key, hub)
-	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: s.sessions})
+	config := web.Config{AppName: "Test", Log: log, Sessions: s.sessions}
+	for _, change := range change {
+		change(&config)
+	}
+	router := web.New(config)
 	s.app.Routes(router)
 	router.POST("/test/log-in/:user/:session", s.logIn)
 	router.POST("/test/remember/:trace", func(c echo.Context) error {

@@ -45,13 +45,7 @@ type site struct {
 	url   string
 }
 
-func start(t *testing.T) *site {
-	t.Helper()
-	return startWhere(t, false)
-}
-
-// startWhere is start where mails are kept or not.
-func startWhere(t *testing.T, kept bool) *site {
+func start(t *testing.T, change ...func(*web.Config)) *site {
 	t.Helper()
 	database, log := dbtest.New(t), slog.New(slog.DiscardHandler)
 	listenMessages, err := db.ListenConfig(database.MessageStoreURL)
@@ -74,7 +68,11 @@ func startWhere(t *testing.T, kept bool) *site {
 	at := time.Now() // stands still for the limits, and nobody waits for a turn
 	limits := web.NewLimits(func() time.Time { return at }, func(ctx context.Context, _ time.Duration) error { return ctx.Err() })
 	s.app = New(s.store, registrations.NewQueries(database.Views), usercredentials.NewQueries(database.Views), password.NewHasher(1), limits, sessions, key, hub)
-	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions, MailsKept: kept})
+	config := web.Config{AppName: "Test", Log: log, Sessions: sessions}
+	for _, change := range change {
+		change(&config)
+	}
+	router := web.New(config)
 	s.app.Routes(router)
 	router.POST("/test/log-in", func(c echo.Context) error {
 		return errors.Join(sessions.LogIn(c, messagestore.NewID(), messagestore.NewID(), 0), c.NoContent(http.StatusOK))
@@ -334,6 +332,55 @@ func TestDoubleClick(t *testing.T) {
 	}
 }
 
+// Of two passwords that one form is sent with the first counts, and the second is not
+// taken for it.
+func TestAnotherPassword(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.browser()
+	id := found(t, formID, b.get("/register").body)
+	const other = "another horse battery"
+	first := b.post("/register", "id", id, "email", "anna@example.com", "password", secretWord)
+	a := b.post("/register", "id", id, "email", "Anna@example.com", "password", other)
+	if a.status != http.StatusUnprocessableEntity || a.cacheable != "no-store" || !strings.Contains(a.body, `value="Anna@example.com"`) ||
+		!strings.Contains(a.body, "This form was sent before with another password, and that one counts.") || strings.Contains(a.body, other) {
+		t.Errorf("%d %s\n%s", a.status, a.to, a.body)
+	}
+	if again := found(t, formID, a.body); again == id || !messagestore.ValidID(again) {
+		t.Errorf("the form comes back with the id %q", again)
+	}
+	list := s.commands()
+	if len(list) != 1 {
+		t.Fatalf("%d commands", len(list))
+	}
+	if ok, err := s.app.passwords.Sets(s.ctx, list[0], secretWord); err != nil || !ok {
+		t.Errorf("the password is not the first one: %v", err)
+	}
+	if again := b.post("/register", "id", id, "email", "anna@example.com", "password", secretWord); again.to != first.to || again.to == "" {
+		t.Errorf("the same once more leads to %d %s, the first to %s", again.status, again.to, first.to)
+	}
+}
+
+// Where mails are kept, the page and its stream say so.
+func TestMailsThatAreKept(t *testing.T) {
+	t.Parallel()
+	for _, kept := range []bool{false, true} {
+		s := start(t, func(c *web.Config) { c.MailsKept = kept })
+		b := s.browser()
+		page, traceID := b.register("anna@example.com")
+		userID := userOf(traceID)
+		identity := identitymsg.Category.Stream(userID)
+		frames := b.frames(page + "/live")
+		s.happened(identity, identitymsg.Registered{UserID: userID, Email: "anna@example.com"})
+		s.happened(identity, identitymsg.RegistrationEmailSent{UserID: userID, EmailID: identitymsg.WelcomeEmailID(userID)})
+		for _, html := range []string{b.get(page).body, s.await(frames, `"email-sent" data-state="done"`)} {
+			if strings.Contains(html, "This site sends no mail yet") != kept || strings.Contains(html, "among the spam") == kept {
+				t.Errorf("mails are kept: %t\n%s", kept, html)
+			}
+		}
+	}
+}
+
 // Each step shows when it has taken place, on the page and on its stream.
 func TestSteps(t *testing.T) {
 	t.Parallel()
@@ -359,7 +406,7 @@ func TestSteps(t *testing.T) {
 	}{
 		{identity, identitymsg.Registered{UserID: userID, Email: "anna@example.com"}, "received done, registered done, email-queued waiting, email-sent waiting, confirmed waiting", "1"},
 		{sendemailmsg.Category.CommandStream(emailID), sendemailmsg.Send{Mail: mail}, "received done, registered done, email-queued done, email-sent waiting, confirmed waiting", "1"},
-		{identity, identitymsg.RegistrationEmailSent{UserID: userID, EmailID: emailID}, "received done, registered done, email-queued done, email-sent done, confirmed waiting", "10"},
+		{identity, identitymsg.RegistrationEmailSent{UserID: userID, EmailID: emailID}, "received done, registered done, email-queued done, email-sent done, confirmed waiting", ""},
 		{identity, identitymsg.EmailConfirmed{UserID: userID, Email: "anna@example.com"}, "received done, registered done, email-queued done, email-sent done, confirmed done", ""},
 	} {
 		s.happened(step.stream, step.body, origin)
@@ -372,6 +419,9 @@ func TestSteps(t *testing.T) {
 		}
 		if refresh := refreshing.FindStringSubmatch(a.body); (refresh == nil) != (step.refresh == "") || refresh != nil && refresh[1] != step.refresh {
 			t.Errorf("after %s it loads itself again after %v s", step.body.MessageType(), refresh)
+		}
+		if look := strings.Contains(a.body, "Look again"); look != strings.HasSuffix(step.shows, "email-sent done, confirmed waiting") {
+			t.Errorf("after %s there is a link to look again: %t", step.body.MessageType(), look)
 		}
 	}
 	if liveURL.MatchString(b.get(page).body) {
@@ -415,12 +465,12 @@ func TestLate(t *testing.T) {
 	s := start(t)
 	b := s.browser()
 	page, traceID := b.register("anna@example.com")
-	if strings.Contains(b.get(page).body, "data-late") {
-		t.Error("late at once")
+	if a := b.get(page); strings.Contains(a.body, "data-late") || found(t, refreshing, a.body) != "1" {
+		t.Errorf("late at once\n%s", a.body)
 	}
 	s.app.now = func() time.Time { return time.Now().Add(web.LateAfter) }
-	if !strings.Contains(b.get(page).body, "data-late") {
-		t.Error("not late after five seconds")
+	if a := b.get(page); !strings.Contains(a.body, "data-late") || found(t, refreshing, a.body) != "10" {
+		t.Errorf("not late after five seconds\n%s", a.body)
 	}
 	userID := userOf(traceID)
 	s.happened(identitymsg.Category.Stream(userID), identitymsg.RegistrationRejected{UserID: userID, Email: "anna@example.com", Reason: identitymsg.EmailTaken})

@@ -67,3 +67,10 @@ func TestMoment(t *testing.T) {
 		t.Errorf("%s, %s, %s", Moment(at), Moment(at.Add(time.Second)), Moment(at.Add(doubleClick)))
 	}
 }
+
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	if Refresh(false) != 1 || Refresh(true) != 10 {
+		t.Errorf("%d, %d", Refresh(false), Refresh(true))
+	}
+}
