@@ -101,6 +101,41 @@ func TestTheLastEventOfATraceCounts(t *testing.T) {
 	f.is(want)
 }
 
+// TestOnlyWhatACommandCausedIsAnOutcome sets a password by a link, which also confirms
+// the address: the operation is that of the password.
+func TestOnlyWhatACommandCausedIsAnOutcome(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, traceID := messagestore.NewID(), messagestore.NewID()
+	caused := func(by messagestore.Stream, body messagestore.Body) time.Time {
+		t.Helper()
+		return f.Happened(identitymsg.Category.Stream(id), body,
+			messagestore.WithMetadata(messagestore.Metadata{TraceID: traceID, CausationMessageStreamName: by, CausationMessageGlobalPosition: 1}))
+	}
+	confirmed := identitymsg.EmailConfirmed{UserID: id, Email: "x"}
+	at := caused(identitymsg.Category.CommandStream(id), identitymsg.PasswordChanged{UserID: id, PasswordHash: "x"})
+	want := accountoperations.Operation{TraceID: traceID, UserID: id, Outcome: "PasswordChanged", At: at}
+	f.is(want)
+	_, _, version, err := f.Queries.Of(f.Ctx, traceID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []messagestore.Stream{identitymsg.Category.Stream(id), "sendEmail-" + messagestore.Stream(id), "sendEmail:command-" + messagestore.Stream(id), "x"} {
+		caused(by, confirmed)
+		f.is(want)
+	}
+	if _, _, now, err := f.Queries.Of(f.Ctx, traceID); err != nil || now != version {
+		t.Errorf("version %d after %d, %v: a page was told of nothing", now, version, err)
+	}
+	f.SameInOneBatch()
+	f.is(want)
+
+	want.Outcome, want.At = "EmailConfirmed", caused(identitymsg.Category.CommandStream(id), confirmed)
+	f.is(want)
+	f.SameInOneBatch()
+	f.is(want)
+}
+
 func TestWhatNobodyWaitsForIsSkipped(t *testing.T) {
 	t.Parallel()
 	f := start(t)

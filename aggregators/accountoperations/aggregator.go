@@ -78,6 +78,9 @@ type outcomes map[string]Operation
 // person and the reason that it names.
 func on[T messagestore.Body](last outcomes, read func(T) (userID, reason string)) messagestore.Handler {
 	return messagestore.On(func(_ context.Context, m messagestore.Message[T]) error {
+		if !answers(m.Metadata.CausationMessageStreamName) {
+			return nil
+		}
 		traceID := m.Metadata.TraceID
 		userID, reason := read(m.Data)
 		if messagestore.ValidID(traceID) && messagestore.ValidID(userID) { // else nobody waits for it
@@ -85,4 +88,13 @@ func on[T messagestore.Body](last outcomes, read func(T) (userID, reason string)
 		}
 		return nil
 	})
+}
+
+// answers reports whether an event with this cause is what came of a request: one that
+// a command caused. The trace goes on in what follows from such an event, and would
+// hide it: after a password was set by a link, EmailConfirmed follows from
+// PasswordChanged, but the person asked for a password and waits to hear of that. An
+// event that names no cause is of another program, whose outcomes count.
+func answers(cause messagestore.Stream) bool {
+	return cause == "" || cause.Category() == identitymsg.Category.Commands()
 }

@@ -46,7 +46,7 @@ func apply(ctx context.Context, tx pgx.Tx, b messagestore.Batch) (topics []strin
 	handlers := []messagestore.Handler{
 		messagestore.On(c.registered), messagestore.On(c.registrationRejected),
 		messagestore.On(c.registrationEmailSent), messagestore.On(c.registrationEmailFailed),
-		messagestore.On(c.emailConfirmed), messagestore.On(c.emailChanged), messagestore.On(c.passwordChanged),
+		messagestore.On(c.emailConfirmed), messagestore.On(c.emailChanged),
 	}
 	for _, m := range b.Messages {
 		if err := messagestore.Handle(ctx, m, handlers...); err != nil {
@@ -141,14 +141,6 @@ func (c *changes) emailConfirmed(_ context.Context, m messagestore.Message[ident
 
 func (c *changes) emailChanged(_ context.Context, m messagestore.Message[identitymsg.EmailChanged]) error {
 	c.add(m.Data.UserID, func(r *Registration) { first(&r.ConfirmedAt, m.Time) })
-	return nil
-}
-
-// passwordChanged by a link confirms the address: the link was in its mail.
-func (c *changes) passwordChanged(_ context.Context, m messagestore.Message[identitymsg.PasswordChanged]) error {
-	if m.Data.SessionID == "" {
-		c.add(m.Data.UserID, func(r *Registration) { first(&r.ConfirmedAt, m.Time) })
-	}
 	return nil
 }
 

@@ -116,13 +116,16 @@ func TestEachStep(t *testing.T) {
 }
 
 // TestWhatConfirms lets people get at a link in the mail of an address in other ways
-// than by the one of the welcome mail.
+// than by the one of the welcome mail. A new password alone confirms nothing, however it
+// was set: the page names the event that did.
 func TestWhatConfirms(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	var all []registrations.Registration
 	for what, event := range map[string]func(userID string) messagestore.Body{
-		"reset": func(id string) messagestore.Body { return identitymsg.PasswordChanged{UserID: id, PasswordHash: "x"} },
+		"reset": func(id string) messagestore.Body {
+			return identitymsg.EmailConfirmed{UserID: id, Email: "reset@example.org"}
+		},
 		"change": func(id string) messagestore.Body {
 			return identitymsg.EmailChanged{UserID: id, Email: "new@example.org"}
 		},
@@ -131,6 +134,8 @@ func TestWhatConfirms(t *testing.T) {
 		want.RegisteredAt = f.identity(want.UserID, identitymsg.Registered{UserID: want.UserID, Email: want.Email})
 		f.identity(want.UserID, identitymsg.PasswordChanged{UserID: want.UserID, PasswordHash: "x", SessionID: messagestore.NewID()})
 		f.is(what+": not by who is signed in", want)
+		f.identity(want.UserID, identitymsg.PasswordChanged{UserID: want.UserID, PasswordHash: "y"})
+		f.is(what+": not by the password of a link", want)
 		want.ConfirmedAt = f.identity(want.UserID, event(want.UserID))
 		f.is(what, want)
 		f.identity(want.UserID, event(want.UserID))

@@ -154,9 +154,6 @@ func (c *changes) passwordChanged(_ context.Context, m messagestore.Message[iden
 	c.add(m.Data.UserID, func(r *row) {
 		r.PasswordHash, r.KeptSession, r.PasswordChangedAt = m.Data.PasswordHash, m.Data.SessionID, m.Time.UTC()
 		r.Generation++
-		if m.Data.SessionID == "" { // by a link that was in the mail of the address
-			r.Confirmed = true
-		}
 		r.PendingEmail = "" // as the component: whoever knew the old password may have asked for it
 	})
 	return nil

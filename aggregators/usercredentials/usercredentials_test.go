@@ -153,8 +153,8 @@ func TestEachEvent(t *testing.T) {
 	is("replayed")
 }
 
-// TestWhatConfirmsTheAddress sets the password in both ways: only a link, which was in
-// the mail of the address, says that the person reads it.
+// TestWhatConfirmsTheAddress sets the password in both ways: neither confirms by itself.
+// After a link the component says by another event what it proves.
 func TestWhatConfirmsTheAddress(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -166,8 +166,12 @@ func TestWhatConfirmsTheAddress(t *testing.T) {
 		t.Error("confirmed by who is signed in")
 	}
 	f.identity(a, identitymsg.PasswordChanged{UserID: a, PasswordHash: "y"})
+	if f.user(a).Confirmed {
+		t.Error("confirmed without the event that says so")
+	}
+	f.identity(a, identitymsg.EmailConfirmed{UserID: a, Email: "a@example.org"})
 	if !f.user(a).Confirmed || f.user(b).Confirmed {
-		t.Error("not confirmed by the link, or somebody else is")
+		t.Error("not confirmed by the event, or somebody else is")
 	}
 	f.identity(b, identitymsg.EmailChanged{UserID: b, Email: "c@example.org", Previous: "b@example.org"})
 	if !f.user(b).Confirmed {

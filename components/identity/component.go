@@ -37,7 +37,7 @@ func New(store *messagestore.Store, config Config) *Component {
 }
 
 // Subscriptions returns what the component follows: the commands, its own events
-// (mails and reservations follow from them) and the outcomes of its mails.
+// (mails, reservations and what a reset confirms follow from them) and the outcomes of its mails.
 func (c *Component) Subscriptions() []*messagestore.Subscription {
 	follow := func(name string, category messagestore.Category, handlers []messagestore.Handler) *messagestore.Subscription {
 		return messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{Name: name, Category: category, Handlers: handlers})
@@ -64,6 +64,7 @@ func (c *Component) events() []messagestore.Handler {
 	return []messagestore.Handler{
 		messagestore.On(c.keepAddress), messagestore.On(c.mailWelcome),
 		messagestore.On(c.mailConfirmation), messagestore.On(c.mailPasswordReset), messagestore.On(c.mailPasswordChanged),
+		messagestore.On(c.confirmByReset),
 		messagestore.On(c.mailNewAddress), messagestore.On(c.mailOldAddress), messagestore.On(c.releaseAddress),
 	}
 }

@@ -26,7 +26,8 @@ type person struct {
 
 	resetID    string // of the last link to set a new password
 	resetAsked time.Time
-	resetOver  string // why the link no longer works, empty while it does
+	resetOver  string    // why the link no longer works, empty while it does
+	resetEnded time.Time // since when
 }
 
 // done reports whether a command of the person's has been answered. It compares the
@@ -72,9 +73,10 @@ var appliers = []messagestore.Applier[person]{
 	}),
 	apply(func(p *person, m messagestore.Message[identitymsg.PasswordChanged]) {
 		p.passwordHash = m.Data.PasswordHash
-		p.endReset(identitymsg.LinkOutdated)
-		if m.Data.SessionID == "" { // by the link, which went to the address
-			p.resetOver, p.confirmed = identitymsg.LinkUsed, true
+		if m.Data.SessionID == "" {
+			p.endReset(identitymsg.LinkUsed, m.Time)
+		} else {
+			p.endReset(identitymsg.LinkOutdated, m.Time)
 		}
 		// Whoever knew the old password may have asked for it.
 		p.pending = ""
@@ -89,7 +91,7 @@ var appliers = []messagestore.Applier[person]{
 	apply(func(p *person, m messagestore.Message[identitymsg.EmailChanged]) {
 		p.email, p.confirmed, p.pending = m.Data.Email, true, ""
 		// The link went to the old address.
-		p.endReset(identitymsg.LinkOutdated)
+		p.endReset(identitymsg.LinkOutdated, m.Time)
 	}),
 	apply(func(p *person, m messagestore.Message[identitymsg.EmailChangeRejected]) {
 		// Asking again too soon takes nothing back, nor does whoever knows an old password.
@@ -116,9 +118,9 @@ func apply[T messagestore.Body](change func(*person, messagestore.Message[T])) m
 	})
 }
 
-func (p *person) endReset(reason string) {
+func (p *person) endReset(reason string, at time.Time) {
 	if p.resetOver == "" {
-		p.resetOver = reason
+		p.resetOver, p.resetEnded = reason, at
 	}
 }
 

@@ -206,7 +206,8 @@ func TestCommands(t *testing.T) {
 		"ask to confirm, done just now":   {given: bodies{registered, confirmRequested, confirmed}, when: bodies{confirmAgain}, then: bodies{confirmRejected(identitymsg.AlreadyConfirmed)}},
 		"ask to confirm, another address": {given: bodies{registered, identitymsg.EmailConfirmed{UserID: ada, Email: "byron@example.org"}}, when: bodies{confirmAgain}, then: bodies{confirmRequested}},
 		"ask to confirm after a change":   {given: bodies{registered, changeRequested("Lovelace@example.org"), emailChanged}, when: bodies{confirmAgain}, then: bodies{confirmRejected(identitymsg.AlreadyConfirmed)}},
-		"ask to confirm after a reset":    {given: bodies{registered, resetRequested("r1"), wasReset}, when: bodies{confirmAgain}, then: bodies{confirmRejected(identitymsg.AlreadyConfirmed)}},
+		"ask to confirm after a reset":    {given: bodies{registered, resetRequested("r1"), wasReset, confirmed}, when: bodies{confirmAgain}, then: bodies{confirmRejected(identitymsg.AlreadyConfirmed)}},
+		"ask to confirm, only reset yet":  {given: bodies{registered, resetRequested("r1"), wasReset}, when: bodies{confirmAgain}, then: bodies{confirmRequested}},
 		"ask to confirm after a password": {given: bodies{registered, changed}, when: bodies{confirmAgain}, then: bodies{confirmRequested}},
 		"ask to confirm the next address": {given: bodies{registered, confirmed, changeRequested("lovelace@example.org")}, when: bodies{confirmAgain}, then: bodies{identitymsg.ConfirmationRequested{UserID: ada, Email: "lovelace@example.org"}}},
 		"ask to confirm as nobody":        {when: bodies{confirmAgain}, then: bodies{confirmRejected(identitymsg.NotRegistered)}},
@@ -343,7 +344,7 @@ func TestRequestPasswordReset(t *testing.T) {
 }
 
 // A link that was used, or that a new password or address made useless, stays so: who
-// asks after it gets a new one.
+// asks after it gets a new one, and at once.
 func TestALinkThatIsOverStaysSo(t *testing.T) {
 	t.Parallel()
 	asked := identitymsg.PasswordResetRequested{UserID: ada, ResetID: "r1"}
@@ -358,9 +359,79 @@ func TestALinkThatIsOverStaysSo(t *testing.T) {
 			id := b.address("ada@example.org").ID()
 			stream := identitymsg.Category.CommandStream(id)
 			b.Given(adaStream, registered, asked, ended).Given(b.address("ada@example.org"), identitymsg.EmailReserved{UserID: ada}).
-				When(b.later(time.Minute), stream, identitymsg.RequestPasswordReset{AddressID: id})
+				When(b.commands(), stream, identitymsg.RequestPasswordReset{AddressID: id})
 			b.Then(adaStream, identitymsg.PasswordResetRequested{UserID: ada, ResetID: messagestore.DeriveID(b.all(stream)[0].ID, "reset")})
 		})
+	}
+}
+
+// Who asked too soon gets no mail when the link is over by the time that the command is
+// handled, or is delivered again: they have set their password. Who asks then does, and
+// the pause begins anew.
+func TestThePauseIsThatOfTheTimeOfAsking(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.address("ada@example.org").ID()
+	stream := identitymsg.Category.CommandStream(id)
+	ask := identitymsg.RequestPasswordReset{AddressID: id}
+	b.Given(adaStream, registered).Given(b.address("ada@example.org"), identitymsg.EmailReserved{UserID: ada}).
+		When(b.commands(), stream, ask, ask)
+	asked := b.all(stream)
+	first := messagestore.DeriveID(asked[0].ID, "reset")
+	late := b.write(stream, ask)
+	used := identitymsg.ResetPassword{UserID: ada, ResetID: first, PasswordHash: "new"}
+	b.When(b.commands(), adaCommands, used)
+	for _, m := range []messagestore.Raw{asked[0], asked[1], late} {
+		b.handle(m, b.commands())
+	}
+	b.Then(adaStream, identitymsg.PasswordResetRequested{UserID: ada, ResetID: first}, identitymsg.PasswordChanged{UserID: ada, PasswordHash: "new"})
+
+	b.When(b.commands(), stream, ask, ask) // with the late one once more
+	next := messagestore.DeriveID(b.all(stream)[3].ID, "reset")
+	b.Then(adaStream, identitymsg.PasswordResetRequested{UserID: ada, ResetID: first}, identitymsg.PasswordChanged{UserID: ada, PasswordHash: "new"},
+		identitymsg.PasswordResetRequested{UserID: ada, ResetID: next})
+	m, err := b.store.Last(b.ctx, adaStream, "PasswordResetRequested")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.handle(m, b.events())
+	b.mail(messagestore.DeriveID("email", "password-reset", m.ID))
+}
+
+// A link in the mail of the address confirms it, once and by an event that says so.
+func TestAResetConfirmsTheAddress(t *testing.T) {
+	t.Parallel()
+	var (
+		reset     = identitymsg.PasswordChanged{UserID: ada, PasswordHash: "new"}
+		changed   = identitymsg.PasswordChanged{UserID: ada, PasswordHash: "new", SessionID: "session"}
+		confirmed = identitymsg.EmailConfirmed{UserID: ada, Email: "Ada@example.org"}
+	)
+	for name, test := range map[string]struct{ given, when, then bodies }{
+		"not yet confirmed":        {bodies{registered}, bodies{reset}, bodies{confirmed}},
+		"twice":                    {bodies{registered}, bodies{reset, reset}, bodies{confirmed}},
+		"confirmed before":         {bodies{registered, confirmed}, bodies{reset}, nil},
+		"another address was":      {bodies{registered, identitymsg.EmailConfirmed{UserID: ada, Email: "byron@example.org"}}, bodies{reset}, bodies{confirmed}},
+		"by who is signed in":      {bodies{registered}, bodies{changed}, nil},
+		"after another address":    {bodies{registered, identitymsg.EmailChanged{UserID: ada, Email: "lovelace@example.org", Previous: "Ada@example.org"}}, bodies{reset}, nil},
+		"while another is awaited": {bodies{registered, identitymsg.EmailChangeRequested{UserID: ada, Email: "lovelace@example.org"}}, bodies{reset}, bodies{confirmed}},
+		"nobody":                   {nil, bodies{reset}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.Given(adaStream, test.given...).When(b.events(), adaStream, test.when...).Then(adaStream, test.then...)
+		})
+	}
+
+	// Confirmed by the other link before the event of the reset is handled, and replayed.
+	b := newBench(t)
+	b.write(adaStream, registered)
+	m := b.write(adaStream, reset)
+	b.write(adaStream, confirmed)
+	b.handle(m, b.events())
+	b.handle(m, b.events())
+	if n := len(b.all(adaStream)); n != 3 {
+		t.Errorf("%d events", n)
 	}
 }
 

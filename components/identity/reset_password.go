@@ -17,7 +17,7 @@ func (c *Component) requestPasswordReset(ctx context.Context, m messagestore.Mes
 		return err
 	}
 	p, err := c.person(ctx, r.holder)
-	if err != nil || m.Time.Sub(p.resetAsked) < pause {
+	if err != nil || p.resetTooSoon(m.Time) {
 		return err
 	}
 	// An address that is reserved and not, or no longer, the person's leads to nobody.
@@ -48,6 +48,27 @@ func (c *Component) resetPassword(ctx context.Context, m messagestore.Message[id
 		return answer(ctx, c, p, m, identitymsg.PasswordChangeRejected{UserID: p.id, Reason: reason})
 	}
 	return answer(ctx, c, p, m, identitymsg.PasswordChanged{UserID: p.id, PasswordHash: m.Data.PasswordHash})
+}
+
+// confirmByReset says what a password that was set by a link proves: the link was in
+// the mail of the address. After it the address only changes to one that is confirmed.
+func (c *Component) confirmByReset(ctx context.Context, m messagestore.Message[identitymsg.PasswordChanged]) error {
+	if m.Data.SessionID != "" { // by who is signed in, which proves nothing
+		return nil
+	}
+	p, err := c.person(ctx, m.Data.UserID)
+	if err != nil || !p.registered || p.confirmed {
+		return err
+	}
+	return answer(ctx, c, p, m, identitymsg.EmailConfirmed{UserID: p.id, Email: p.email})
+}
+
+// resetTooSoon reports whether whoever asks at a time for a link to set a new password
+// has one that is less than a minute old and works. It asks what was so at that time:
+// a command that came too soon, and is delivered again after its link was used, still did.
+func (p *person) resetTooSoon(at time.Time) bool {
+	worked := p.resetOver == "" || at.Before(p.resetEnded)
+	return worked && at.Sub(p.resetAsked) < pause
 }
 
 // whyNoReset says why the last link to set a new password does not work at a time;
