@@ -97,7 +97,7 @@ func ForgotPasswordPage(p Page, f ForgotPasswordForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = submit("Send the link", "Sending…").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = submit("Ask for the link", "Asking…").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
