@@ -570,7 +570,7 @@ func registrationText(r Registration) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<span class=\"took-unit\">&nbsp;ms</span></span> <span class=\"took-label\">from your request to your account</span></p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<span class=\"took-unit\">&nbsp;ms</span></span> <span class=\"took-label\">from received to registered</span></p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
