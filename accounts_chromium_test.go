@@ -108,7 +108,8 @@ func (p *tab) press(selector string) {
 	}
 }
 
-// now is the document as it stands, empty while one page gives way to another.
+// now is the document as it stands, empty while one page gives way to another. It asks
+// for the document anew, which chromedp's own queries do not do where scripts are off.
 func (p *tab) now() (text string) {
 	p.t.Helper()
 	err := chromedp.Run(p.ctx, chromedp.ActionFunc(func(ctx context.Context) error {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
@@ -134,30 +133,6 @@ func (p *tab) evaluate(expression string) (result string) {
 	p.t.Helper()
 	p.do(chromedp.Evaluate(`String(`+expression+`)`, &result))
 	return result
-}
-
-// click clicks what leads to another page, and waits for that page: Chromium never
-// answers a question that reaches a page while it is being left.
-func (p *tab) click(selector string) {
-	p.t.Helper()
-	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// html returns the document as it stands. It asks for the document anew, which
-// chromedp's own queries do not do where scripts are off.
-func (p *tab) html() (text string) {
-	p.t.Helper()
-	p.do(chromedp.ActionFunc(func(ctx context.Context) error {
-		document, err := dom.GetDocument().Do(ctx)
-		if err != nil {
-			return err
-		}
-		text, err = dom.GetOuterHTML().WithNodeID(document.NodeID).Do(ctx)
-		return err
-	}))
-	return text
 }
 
 // The stable hooks of the pages.
@@ -356,14 +331,12 @@ func TestWithoutJavaScript(t *testing.T) {
 	plain.do(emulation.SetScriptExecutionDisabled(true), // and no motion: a test clicks before a page has changed over
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}))
 	plain.goTo(s.url)
-	plain.click(`a[href="/videos/` + id + `"]`)
-	plain.click(`form.record-viewing button`)
-	if page := plain.html(); !strings.Contains(page, `data-viewing-status="counted"`) {
-		t.Errorf("the answer does not say that it is counted: %s", page)
-	}
+	plain.press(`a[href="/videos/` + id + `"]`)
+	plain.press(`form.record-viewing button`)
+	plain.sees("the answer says that it is counted", `data-viewing-status="counted"`)
 	until(t, "the count is there after a reload", func() bool {
 		plain.goTo(s.url + "/videos/" + id)
-		return strings.Contains(plain.html(), `data-view-count="1"`)
+		return strings.Contains(plain.now(), `data-view-count="1"`)
 	})
 	if n := viewings(t, database, id); n != 1 {
 		t.Errorf("written %d times", n)
