@@ -3,7 +3,9 @@ package messagestore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,8 @@ type Listener struct {
 	Channel string
 	// Notified is called with each notification's payload. It must not block.
 	Notified func(payload string)
+	// Also are further channels and what to call with their payloads; it must not block.
+	Also map[string]func(payload string)
 	// Connected, where set, is called after each LISTEN: notifications may have been
 	// lost before it.
 	Connected func()
@@ -91,8 +95,10 @@ func (l *Listener) listen(ctx context.Context) (opened bool, err error) {
 		defer cancel()
 		conn.Close(closing)
 	}()
-	if _, err := conn.Exec(connecting, `LISTEN `+pgx.Identifier{l.Channel}.Sanitize()); err != nil {
-		return false, fmt.Errorf("listen to %s: %w", l.Channel, err)
+	for _, channel := range append(slices.Collect(maps.Keys(l.Also)), l.Channel) {
+		if _, err := conn.Exec(connecting, `LISTEN `+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return false, fmt.Errorf("listen to %s: %w", channel, err)
+		}
 	}
 	defer func() {
 		if l.Disconnected != nil && ctx.Err() == nil {
@@ -131,8 +137,10 @@ func (l *Listener) wait(ctx context.Context, conn *pgx.Conn, d time.Duration) er
 	for {
 		n, err := conn.WaitForNotification(waiting)
 		switch {
-		case err == nil:
+		case err == nil && n.Channel == l.Channel:
 			l.Notified(n.Payload)
+		case err == nil:
+			l.Also[n.Channel](n.Payload)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case pgconn.Timeout(err) && !conn.IsClosed():
