@@ -19,6 +19,8 @@ var imports = []struct {
 	{"messagestore", nil, []string{pgxModule}},
 	{"messagestore/messagestoretest", []string{"messagestore"}, nil},
 	{"components/*/*msg", []string{"messagestore"}, nil},
+	{"components/videopublishing", []string{"components/*/*msg", "components/videopublishing/ffmpeg", "messagestore", "db/media"}, nil},
+	{"components/videopublishing/ffmpeg", nil, nil},
 	{"components/*", []string{"components/*/*msg", "messagestore", "db/media"}, []string{templModule}},
 	{"aggregators/aggregatortest", []string{"messagestore", "db", "db/dbtest"}, []string{pgxModule}},
 	{"aggregators/*", []string{"components/*/*msg", "messagestore"}, []string{pgxModule}},
@@ -26,9 +28,11 @@ var imports = []struct {
 	{"app/live", nil, []string{echoModule, templModule, sseModule}},
 	{"app/password", []string{"messagestore"}, nil},
 	{"app/web", []string{"assets", "messagestore", "views"}, []string{echoModule, templModule}},
-	{"app/*", []string{"app/web", "app/live", "app/password", "views", "aggregators/*", "components/*/*msg", "messagestore", "db/media"}, []string{echoModule, templModule}},
+	{"app/webvtt", nil, nil},
+	{"app/*", []string{"app/web", "app/live", "app/password", "app/webvtt", "views", "aggregators/*", "components/*/*msg", "messagestore", "db/media"}, []string{echoModule, templModule}},
 	{"assets", nil, nil},
 	{"db", nil, []string{pgxModule}},
+	{"db/media", nil, nil},
 	{"db/dbtest", []string{"db"}, []string{pgxModule}},
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,13 +35,15 @@ type Config struct {
 	// they say in X-Forwarded-For is believed, and nobody else. Without any the client is
 	// whoever has connected.
 	TrustedProxies []*net.IPNet
+	// Uploads are the routes that limit by themselves how much is sent to them.
+	Uploads []string
 	// MailsKept says that mails are not sent from here, but kept as files.
 	MailsKept bool
 	// Outbox says that there is a page with the mails that were kept.
 	Outbox bool
 }
 
-// No form of this site is longer; uploads will have a route of their own.
+// No form of this site is longer, but for those with files: see [Config].Uploads.
 const mostBody = "64K"
 
 const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -51,7 +54,10 @@ func New(c Config) *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = clientAddress(c.TrustedProxies)
 	e.HTTPErrorHandler = errorHandler(c.Log)
-	e.Use(traced(c), middleware.Recover(), secured, sameSite, middleware.BodyLimit(mostBody))
+	e.Use(traced(c), middleware.Recover(), secured, sameSite, middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{
+		Limit:   mostBody,
+		Skipper: func(ec echo.Context) bool { return slices.Contains(c.Uploads, ec.Path()) },
+	}))
 	files := echo.WrapHandler(assets.Handler())
 	Get(e, assets.Prefix+"*", files)
 	Get(e, "/favicon.ico", files)
