@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/joho/godotenv"
@@ -28,21 +29,26 @@ import (
 
 // config is what can be set, by flag or by environment.
 type config struct {
-	AppName         string `name:"app-name" env:"APP_NAME" default:"Video Tutorials" placeholder:"NAME" help:"Name of the site."`
-	Port            string `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one."`
-	DatabaseURL     string `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
-	MessageStoreURL string `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
-	BaseURL         string `name:"base-url" env:"BASE_URL" placeholder:"URL" help:"Address of the site as people reach it, for links in mails: https://videos.example; unset, http://localhost and the port."`
-	CookieSecret    string `name:"cookie-secret" env:"COOKIE_SECRET" placeholder:"SECRET" help:"At least 32 characters that sign cookies; unset, a secret is made and kept in the data folder. Replicas need the same one."`
-	IdentityKey     string `name:"identity-key" env:"IDENTITY_KEY" placeholder:"KEY" help:"At least 32 characters by which e-mail addresses are found and links in mails are signed; unset, a key is made and kept in the data folder. It belongs to the message store and can never change."`
-	SMTPURL         string `name:"smtp-url" env:"SMTP_URL" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; unset, mails are written as files."`
-	EmailDirectory  string `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
-	Sender          string `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
-	Environment     string `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
-	TrustedProxies  string `name:"trusted-proxies" env:"TRUSTED_PROXIES" placeholder:"NETWORKS" help:"Networks of proxies in front of the site, like 10.0.0.0/8,fd00::/8: what they say in X-Forwarded-For about where a visitor comes from is believed. Unset, nobody is."`
-	DataDir         string `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, mails, the private Postgres, the cookie secret and the identity key."`
-	LogLevel        string `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
-	Demo            bool   `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
+	AppName         string        `name:"app-name" env:"APP_NAME" default:"Video Tutorials" placeholder:"NAME" help:"Name of the site."`
+	Port            string        `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one."`
+	DatabaseURL     string        `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
+	MessageStoreURL string        `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
+	BaseURL         string        `name:"base-url" env:"BASE_URL" placeholder:"URL" help:"Address of the site as people reach it, for links in mails: https://videos.example; unset, http://localhost and the port."`
+	CookieSecret    string        `name:"cookie-secret" env:"COOKIE_SECRET" placeholder:"SECRET" help:"At least 32 characters that sign cookies; unset, a secret is made and kept in the data folder. Replicas need the same one."`
+	IdentityKey     string        `name:"identity-key" env:"IDENTITY_KEY" placeholder:"KEY" help:"At least 32 characters by which e-mail addresses are found and links in mails are signed; unset, a key is made and kept in the data folder. It belongs to the message store and can never change."`
+	SMTPURL         string        `name:"smtp-url" env:"SMTP_URL" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; unset, mails are written as files."`
+	EmailDirectory  string        `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
+	Sender          string        `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
+	Environment     string        `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
+	TrustedProxies  string        `name:"trusted-proxies" env:"TRUSTED_PROXIES" placeholder:"NETWORKS" help:"Networks of proxies in front of the site, like 10.0.0.0/8,fd00::/8: what they say in X-Forwarded-For about where a visitor comes from is believed. Unset, nobody is."`
+	DataDir         string        `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, unfinished uploads, mails, the private Postgres, the cookie secret and the identity key."`
+	MediaBucket     string        `name:"media-bucket" env:"MEDIA_BUCKET" placeholder:"URL" help:"Bucket for videos, s3://name?region=eu-central-1, for many machines; credentials are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset, videos are files in the data folder."`
+	MaxUploadBytes  int64         `name:"max-upload-bytes" env:"MAX_UPLOAD_BYTES" default:"4294967296" placeholder:"BYTES" help:"Longest file that can be uploaded, in bytes."`
+	UploadQuota     int64         `name:"upload-quota-bytes" env:"UPLOAD_QUOTA_BYTES" default:"21474836480" placeholder:"BYTES" help:"How much one person may upload altogether, in bytes."`
+	MaxVideoLength  time.Duration `name:"max-video-length" env:"MAX_VIDEO_LENGTH" default:"4h" placeholder:"LENGTH" help:"Longest video that is taken, like 90m or 4h."`
+	Transcodes      int           `env:"TRANSCODES" default:"1" placeholder:"NUMBER" help:"How many videos are transcoded at the same time."`
+	LogLevel        string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
+	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
 
 type commands struct {
@@ -158,6 +164,20 @@ func (c config) check() (level slog.Level, err error) {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return level, fmt.Errorf("LOG_LEVEL (--log-level) is %q: it must be debug, info, warn or error", c.LogLevel)
 	}
+	for _, limit := range []struct {
+		name string
+		set  int64
+	}{
+		{"MAX_UPLOAD_BYTES (--max-upload-bytes)", c.MaxUploadBytes}, {"UPLOAD_QUOTA_BYTES (--upload-quota-bytes)", c.UploadQuota},
+		{"MAX_VIDEO_LENGTH (--max-video-length)", int64(c.MaxVideoLength)}, {"TRANSCODES (--transcodes)", int64(c.Transcodes)},
+	} {
+		if limit.set <= 0 {
+			return level, fmt.Errorf("%s must be more than nothing", limit.name)
+		}
+	}
+	if u, err := url.Parse(c.MediaBucket); c.MediaBucket != "" && (err != nil || u.Scheme != "s3" || u.Host == "") {
+		return level, errors.New("MEDIA_BUCKET (--media-bucket) cannot be used: it must be like s3://name?region=eu-central-1")
+	}
 	if c.CookieSecret != "" && len(c.CookieSecret) < 32 {
 		return level, fmt.Errorf("COOKIE_SECRET (--cookie-secret) has %d characters: it needs at least 32", len(c.CookieSecret))
 	}
@@ -207,6 +227,10 @@ func (c config) check() (level slog.Level, err error) {
 }
 
 func (c config) mediaDir() string { return filepath.Join(c.DataDir, "media") }
+
+// uploadsDir holds unfinished uploads, transcodingDir the work on videos.
+func (c config) uploadsDir() string     { return filepath.Join(c.DataDir, "uploads") }
+func (c config) transcodingDir() string { return filepath.Join(c.DataDir, "transcoding") }
 
 // baseURL returns the address of the site as people reach it, without a slash at the end.
 func (c config) baseURL(port string) string {
