@@ -71,7 +71,7 @@ func migrate(viewsURL, messageStoreURL string) error {
 // migrated checks that both databases have what the migrations make.
 func migrated(t *testing.T, viewsURL, messageStoreURL string) {
 	t.Helper()
-	for _, table := range []string{"checkpoint", "catalogue", "view_counts", "view_total", "user_credentials", "registrations", "account_operations", "sign_ins"} {
+	for _, table := range []string{"checkpoint", "catalogue", "view_counts", "view_total", "user_credentials", "registrations", "account_operations", "sign_ins", "creators_videos", "video_operations"} {
 		query[int64](t, viewsURL, `SELECT count(*) FROM `+table)
 	}
 	if n := query[int](t, messageStoreURL, `SELECT count(*)::int FROM pg_trigger WHERE tgrelid = 'message_store.messages'::regclass AND NOT tgisinternal`); n != 2 {
@@ -144,7 +144,7 @@ func TestMigrateManyDatabasesOfANewServer(t *testing.T) {
 func TestMigrateSaysWhatItDid(t *testing.T) {
 	t.Parallel()
 	views := emptyDatabase(t, dbtest.New(t).ViewsURL)
-	for _, want := range []int{10, 0} {
+	for _, want := range []int{13, 0} {
 		var log bytes.Buffer
 		if err := db.Migrate(context.Background(), views, views, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func TestMigrateSaysWhatItDid(t *testing.T) {
 func TestMigrationsGoDownAndUp(t *testing.T) {
 	t.Parallel()
 	d := dbtest.New(t)
-	for want := 1; want <= 8; want++ {
+	for want := 1; want <= 11; want++ {
 		if pending, err := db.RollBack(d.ViewsURL, ""); err != nil || pending != want {
 			t.Fatalf("%d pending, want %d (%v)", pending, want, err)
 		}

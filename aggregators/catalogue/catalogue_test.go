@@ -43,8 +43,8 @@ func TestCatalogue(t *testing.T) {
 		t.Error("the catalogue is not empty at first")
 	}
 	happened(a, publishingmsg.VideoNamed{VideoID: a, Name: "A"})
-	if list := newest(0, 10); len(list.Videos) != 0 || list.Version == 0 {
-		t.Errorf("a video that is only named is listed, or no version: %+v", list)
+	if list := newest(0, 10); len(list.Videos) != 0 || list.Version != 0 {
+		t.Errorf("a video that is only named is listed, or told of: %+v", list)
 	}
 	if _, _, err := f.Queries.Video(f.Ctx, a); !errors.Is(err, catalogue.ErrNotFound) {
 		t.Errorf("a video that is only named can be watched: %v", err)
