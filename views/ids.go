@@ -17,7 +17,19 @@ const (
 	AccountDetailsID = "account-details"
 	// SignInsID is the id of the list of a person's sign-ins.
 	SignInsID = "sign-ins"
+	// CreatorsVideosID is the id of the list of a person's own videos.
+	CreatorsVideosID = "creators-videos"
+	// CreatorsVideoStateID is the id of how far a video has come, on the page of its owner.
+	CreatorsVideoStateID = "creators-video-state"
+	// VideoOperationID is the id of what has become of something that was asked for a video.
+	VideoOperationID = "video-operation"
 )
+
+// CreatorsVideoRowID is the id of a video in the list of its owner.
+func CreatorsVideoRowID(videoID string) string { return "creators-video-" + videoID }
+
+// WatchingID is the id of how many people have the page of a video open.
+func WatchingID(videoID string) string { return "watching-" + videoID }
 
 // ViewCountID is the id of a video's view count.
 func ViewCountID(videoID string) string { return "view-count-" + videoID }
@@ -65,3 +77,54 @@ func OperationPath(traceID string) string { return "/account/operations/" + trac
 
 // EndSessionPath is the path that takes the form that ends a session.
 func EndSessionPath(sessionID string) string { return "/account/sessions/" + sessionID + "/end" }
+
+// The paths of what a person does with their own videos.
+const (
+	CreatorsPortalPath = "/creators-portal"
+	// UploadsPath takes uploads that can be interrupted and go on, by the tus protocol.
+	UploadsPath = CreatorsPortalPath + "/uploads"
+	// UploadFormPath takes an upload as a form with the fields title and description, and then
+	// file.
+	UploadFormPath = CreatorsPortalPath + "/videos"
+)
+
+// CreatorsVideoPath is the path of the page that shows a video to its owner.
+func CreatorsVideoPath(videoID string) string { return UploadFormPath + "/" + videoID }
+
+// NameVideoPath takes the form that names a video, with the field name.
+func NameVideoPath(videoID string) string { return CreatorsVideoPath(videoID) + "/name" }
+
+// DescribeVideoPath takes the form that describes a video, with the field description.
+func DescribeVideoPath(videoID string) string { return CreatorsVideoPath(videoID) + "/description" }
+
+// ChangeVisibilityPath takes the form that says who may find a video, with the field
+// visibility.
+func ChangeVisibilityPath(videoID string) string { return CreatorsVideoPath(videoID) + "/visibility" }
+
+// DeleteVideoPath takes the form that deletes a video.
+func DeleteVideoPath(videoID string) string { return CreatorsVideoPath(videoID) + "/delete" }
+
+// CancelPublishingPath takes the form that stops the work on a video.
+func CancelPublishingPath(videoID string) string { return CreatorsVideoPath(videoID) + "/cancel" }
+
+// RetryPublishingPath takes the form that has a video tried again.
+func RetryPublishingPath(videoID string) string { return CreatorsVideoPath(videoID) + "/retry" }
+
+// AddCaptionsPath takes the form that adds captions, with the fields language, label and file.
+func AddCaptionsPath(videoID string) string { return CreatorsVideoPath(videoID) + "/captions" }
+
+// RemoveCaptionsPath takes the form that removes captions.
+func RemoveCaptionsPath(videoID, captionsID string) string {
+	return AddCaptionsPath(videoID) + "/" + captionsID + "/remove"
+}
+
+// SetChaptersPath takes the form that sets the chapters, with the field file.
+func SetChaptersPath(videoID string) string { return CreatorsVideoPath(videoID) + "/chapters" }
+
+// RemoveChaptersPath takes the form that removes the chapters.
+func RemoveChaptersPath(videoID string) string { return SetChaptersPath(videoID) + "/remove" }
+
+// VideoOperationPath is the path of the page that follows what was asked for a video.
+func VideoOperationPath(traceID string) string {
+	return CreatorsPortalPath + "/video-operations/" + traceID
+}
