@@ -123,26 +123,21 @@ func openRegular(name string) (*os.File, error) {
 }
 
 // rename gives a finished file the name of its key.
-func (s *Store) rename(file, key string) error {
+func (s *Store) rename(file, key string) (err error) {
 	to := s.path(key)
-	for {
+	for range 10 {
 		if err := makeFolder(filepath.Dir(to)); err != nil {
 			return err
 		}
-		err := os.Rename(file, to)
-		if errors.Is(err, fs.ErrNotExist) && exists(file) {
-			continue // the folder was empty again, and somebody has removed it
+		err = os.Rename(file, to)
+		if err == nil {
+			return syncFolder(filepath.Dir(to))
 		}
-		if err != nil {
-			return err
+		if !errors.Is(err, fs.ErrNotExist) { // the folder, which somebody has removed as it was empty
+			break
 		}
-		return syncFolder(filepath.Dir(to))
 	}
-}
-
-func exists(file string) bool {
-	_, err := os.Lstat(file)
-	return err == nil
+	return err
 }
 
 // makeFolder makes a folder whose name is on the disk when it returns.

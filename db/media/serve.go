@@ -59,7 +59,9 @@ func (s *Store) serveFile(w http.ResponseWriter, r *http.Request, key string) er
 
 func serve(w http.ResponseWriter, r *http.Request, key, tag string, modified time.Time, content io.ReadSeeker) {
 	w.Header().Set("Content-Type", ContentType(key))
-	w.Header().Set("ETag", tag)
+	if tag != "" {
+		w.Header().Set("ETag", tag)
+	}
 	http.ServeContent(w, r, "", modified, content)
 }
 
@@ -208,8 +210,10 @@ func (o *object) Read(p []byte) (n int, err error) {
 	o.offset += int64(n)
 	o.bodyAt = o.offset
 	if err == io.EOF && o.offset < o.size {
-		o.close() // less was asked for than is wanted
 		err = nil
+		if n == 0 {
+			err = io.ErrUnexpectedEOF
+		}
 	}
 	if err != nil && err != io.EOF {
 		o.failed = err
