@@ -2,7 +2,9 @@ package views
 
 import (
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -73,4 +75,52 @@ func elapsed(d time.Duration) string {
 		return strconv.FormatInt(int64(d/time.Hour), 10) + " h"
 	}
 	return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + " days"
+}
+
+// size writes a length in units of 1,024, rounded down to one decimal where that says more: a
+// limit that is written so is never more than is taken.
+func size(n int64) string {
+	units := []string{"bytes", "kB", "MB", "GB", "TB"}
+	value, unit := float64(max(n, 0)), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	digits := strconv.FormatFloat(math.Floor(value*10)/10, 'f', 1, 64)
+	if value >= 10 || strings.HasSuffix(digits, ".0") {
+		digits = strconv.FormatInt(int64(value), 10)
+	}
+	return digits + " " + units[unit]
+}
+
+// span writes a length of time in its one or two largest units: 4 hours, 1 hour 30 minutes.
+func span(d time.Duration) string {
+	h, m, s := int64(d/time.Hour), int64(d/time.Minute)%60, int64(d/time.Second)%60
+	parts := make([]string, 0, 3)
+	for _, part := range []struct {
+		n    int64
+		unit string
+	}{{h, "hour"}, {m, "minute"}, {s, "second"}} {
+		if part.n > 0 {
+			parts = append(parts, count(part.n)+" "+one(part.n, part.unit, part.unit+"s"))
+		}
+	}
+	if len(parts) == 0 {
+		return "0 seconds"
+	}
+	return strings.Join(parts[:min(2, len(parts))], " ")
+}
+
+// left writes an estimate, coarser than it is known: it would jump otherwise.
+func left(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return ""
+	case d < 10*time.Second:
+		return "a few seconds left"
+	case d < time.Minute:
+		return "about " + strconv.FormatInt(int64((d+5*time.Second)/(10*time.Second)*10), 10) + " s left"
+	case d < time.Hour:
+		return "about " + strconv.FormatInt(int64((d+30*time.Second)/time.Minute), 10) + " min left"
+	}
+	return "about " + strconv.FormatInt(int64((d+30*time.Minute)/time.Hour), 10) + " h left"
 }

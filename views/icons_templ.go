@@ -31,7 +31,7 @@ func icons() templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<svg class=\"sprite\" aria-hidden=\"true\" focusable=\"false\"><symbol id=\"icon-mark\" viewBox=\"0 0 32 32\"><path class=\"mark-log\" d=\"M3 6h3v20H3zM9.5 6h3v20h-3z\"></path> <path class=\"mark-play\" d=\"M16 6l14 10-14 10z\"></path></symbol> <symbol id=\"icon-play\" viewBox=\"0 0 24 24\"><path d=\"M7 4.5v15l12.5-7.5z\"></path></symbol> <symbol id=\"icon-check\" viewBox=\"0 0 24 24\"><path d=\"M9.6 18.6 3.4 12.4l2.1-2.1 4.1 4.1 8.9-8.9 2.1 2.1z\"></path></symbol> <symbol id=\"icon-clock\" viewBox=\"0 0 24 24\"><path d=\"M12 2.5a9.5 9.5 0 1 0 0 19 9.5 9.5 0 0 0 0-19Zm0 2.4a7.1 7.1 0 1 1 0 14.2 7.1 7.1 0 0 1 0-14.2Zm-1.2 2.6v5l3.9 3.4 1.5-1.8-3-2.6v-4z\"></path></symbol> <symbol id=\"icon-alert\" viewBox=\"0 0 24 24\"><path d=\"M12 2.6 23 21.4H1L12 2.6Zm0 4.8L5.2 19h13.6L12 7.4Zm-1.1 3.4h2.2v4.4h-2.2v-4.4Zm0 5.4h2.2v2h-2.2v-2Z\"></path></symbol> <symbol id=\"icon-arrow\" viewBox=\"0 0 24 24\"><path d=\"m13.2 4.8-1.7 1.7 4.3 4.3H3.5v2.4h12.3l-4.3 4.3 1.7 1.7 7.2-7.2z\"></path></symbol></svg>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<svg class=\"sprite\" aria-hidden=\"true\" focusable=\"false\"><symbol id=\"icon-mark\" viewBox=\"0 0 32 32\"><path class=\"mark-log\" d=\"M3 6h3v20H3zM9.5 6h3v20h-3z\"></path> <path class=\"mark-play\" d=\"M16 6l14 10-14 10z\"></path></symbol> <symbol id=\"icon-play\" viewBox=\"0 0 24 24\"><path d=\"M7 4.5v15l12.5-7.5z\"></path></symbol> <symbol id=\"icon-check\" viewBox=\"0 0 24 24\"><path d=\"M9.6 18.6 3.4 12.4l2.1-2.1 4.1 4.1 8.9-8.9 2.1 2.1z\"></path></symbol> <symbol id=\"icon-clock\" viewBox=\"0 0 24 24\"><path d=\"M12 2.5a9.5 9.5 0 1 0 0 19 9.5 9.5 0 0 0 0-19Zm0 2.4a7.1 7.1 0 1 1 0 14.2 7.1 7.1 0 0 1 0-14.2Zm-1.2 2.6v5l3.9 3.4 1.5-1.8-3-2.6v-4z\"></path></symbol> <symbol id=\"icon-alert\" viewBox=\"0 0 24 24\"><path d=\"M12 2.6 23 21.4H1L12 2.6Zm0 4.8L5.2 19h13.6L12 7.4Zm-1.1 3.4h2.2v4.4h-2.2v-4.4Zm0 5.4h2.2v2h-2.2v-2Z\"></path></symbol> <symbol id=\"icon-upload\" viewBox=\"0 0 24 24\"><path d=\"m12 3 6.2 6.2-1.7 1.7-3.3-3.3v8.9h-2.4V7.6l-3.3 3.3-1.7-1.7zM4 18.6h16V21H4z\"></path></symbol> <symbol id=\"icon-link\" viewBox=\"0 0 24 24\"><path d=\"M10.6 8.2H7a3.8 3.8 0 0 0 0 7.6h3.6v2.4H7A6.2 6.2 0 0 1 7 5.8h3.6zm2.8-2.4H17a6.2 6.2 0 0 1 0 12.4h-3.6v-2.4H17a3.8 3.8 0 0 0 0-7.6h-3.6zM8 10.8h8v2.4H8z\"></path></symbol> <symbol id=\"icon-lock\" viewBox=\"0 0 24 24\"><path d=\"M12 2a5 5 0 0 1 5 5v3h2v11H5V10h2V7a5 5 0 0 1 5-5Zm0 2.4A2.6 2.6 0 0 0 9.4 7v3h5.2V7A2.6 2.6 0 0 0 12 4.4Z\"></path></symbol> <symbol id=\"icon-arrow\" viewBox=\"0 0 24 24\"><path d=\"m13.2 4.8-1.7 1.7 4.3 4.3H3.5v2.4h12.3l-4.3 4.3 1.7 1.7 7.2-7.2z\"></path></symbol></svg>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -85,7 +85,7 @@ func icon(name string) templ.Component {
 		var templ_7745c5c3_Var5 string
 		templ_7745c5c3_Var5, templ_7745c5c3_Err = templ.JoinStringErrs("#icon-" + name)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/icons.templ`, Line: 20, Col: 103}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/icons.templ`, Line: 23, Col: 103}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var5))
 		if templ_7745c5c3_Err != nil {

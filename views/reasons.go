@@ -1,5 +1,7 @@
 package views
 
+import "strings"
+
 // The codes that components and applications give as reasons, as sentences for the reader.
 var sentences = map[string]string{
 	"email-taken":        "Somebody has registered with this address already.",
@@ -42,4 +44,57 @@ func sentenceOr(code, general string) string {
 		return ""
 	}
 	return or(sentences[code], general)
+}
+
+// What is said of a video, where it differs from what the same code says of an account: why
+// something was refused or failed, and what to do about it.
+var videoSentences = map[string]string{
+	"blank":             "It has no letters. A video needs a name.",
+	"too-long":          "This is too long. A name has at most 100 characters, a description 5,000.",
+	"same":              "This is what it says already.",
+	"not-owner":         "This video belongs to somebody else.",
+	"not-found":         "There is no such video. It may have been deleted.",
+	"deleted":           "This video is deleted. Its file would have to be uploaded again.",
+	"already-begun":     "This upload has begun already. Choose the file again to begin another one.",
+	"already-started":   "This video is being made already. Its page shows how far it is.",
+	"nothing-to-retry":  "There is nothing to try again: the last attempt neither failed nor was stopped.",
+	"nothing-to-cancel": "There is nothing to stop: no work on this video is going on.",
+	"unknown-choice":    "This is none of the choices. Choose one of those shown.",
+	"too-many":          "There are too many of them. Remove one that is no longer needed, then add this one.",
+
+	"not-a-video":     "This file is not a video that can be read here. Upload the film itself, such as an MP4, MOV, MKV or WebM file.",
+	"no-video-track":  "This file has sound, but no picture. Upload one with a picture.",
+	"film-too-long":   "The film is longer than is taken here. Cut it into parts and upload them one by one.",
+	"too-big":         "The picture has more pixels than are taken here. Export it with 3840 × 2160 pixels or fewer, then upload it again.",
+	"damaged":         "The file is damaged or incomplete. Play it to its end on your machine; if that fails, export it again, then upload it.",
+	"took-too-long":   "The work took far longer than a film of this length should. Export it as MP4 (H.264), then upload it again.",
+	"too-much-output": "The work produced far more data than a film of this length should. Export it as MP4 (H.264), then upload it again.",
+	"needs-ffmpeg":    "This machine cannot convert videos, so it takes only files that browsers play as they are: MP4 with H.264 and AAC, or WebM. Export it as one of these, then upload it again.",
+	"source-missing":  "The uploaded file is no longer there. Upload it again.",
+
+	"no-file":              "No file was chosen. Choose the video that you want to upload.",
+	"empty-file":           "This file is empty. Choose the film itself.",
+	"too-large":            "This file is larger than is taken here. Export it with a lower bitrate, or cut it into parts.",
+	"over-quota":           "This file does not fit into the room that you have left. Delete a video that you no longer need, then upload it.",
+	"no-room":              "The disk of this site is full. Nothing of the file was kept; try again later.",
+	"incomplete":           "The file did not arrive whole. Try again.",
+	"title-too-long":       "This title is too long. Use 100 characters or fewer.",
+	"description-too-long": "This description is too long. Use 5,000 characters or fewer.",
+}
+
+// videoSentence says a code about a video in words. What is no code it gives back as it is: what
+// is wrong with a file is said with its line.
+func videoSentence(code string) string {
+	if said, known := videoSentences[code]; known || code == "" {
+		return said
+	}
+	if isCode(code) {
+		return sentence(code)
+	}
+	return code
+}
+
+// isCode reports whether a text is a code: lower-case words with hyphens between them.
+func isCode(text string) bool {
+	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
