@@ -1,4 +1,4 @@
-// Package assets holds what the browser loads besides the pages: one script, one stylesheet,
+// Package assets holds what the browser loads besides the pages: the scripts, one stylesheet,
 // the fonts and the icon. build.mjs makes them; they are embedded in the program under names
 // that carry the hash of their content, so a browser may keep them for ever.
 package assets
@@ -24,8 +24,8 @@ var dist embed.FS
 // Prefix is where Handler expects to be mounted, with its slash at the end.
 const Prefix = "/assets/"
 
-// Files that every page refers to.
-var required = []string{"app.css", "app.js", "favicon.svg"}
+// Files that pages refer to.
+var required = []string{"app.css", "app.js", "player.js", "upload.js", "favicon.svg"}
 
 var built = sync.OnceValues(func() (*bundle, error) {
 	files, err := fs.Sub(dist, "dist")

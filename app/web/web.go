@@ -46,7 +46,8 @@ type Config struct {
 // No form of this site is longer, but for those with files: see [Config].Uploads.
 const mostBody = "64K"
 
-const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+// A video that the player's script puts together is played from a blob: URL.
+const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
 // New returns the router that the applications add their routes to.
 func New(c Config) *echo.Echo {

@@ -1,17 +1,19 @@
 // Records the viewing once enough of the video was really played: ten seconds or a third of it,
 // whichever is less. Only what played counts, skipping ahead does not. The server counts a
 // repeated request once, so it is simply sent again until an answer arrives.
-import { backoff } from './backoff.js'
+import { backoff, pause } from './backoff.js'
 
 const form = document.querySelector('form.record-viewing')
 const video = document.querySelector('.player video')
 if (form && video) watch(form, video)
 
 function watch(form, video) {
+  const player = video.closest('.player')
   const status = () => form.querySelector('.viewing')
   const words = (name) => form.querySelector(`template[data-viewing="${name}"]`)
   let begun = !words('saving') // counted before this page was made
-  let earlier = 0 // seconds played before the video had to be loaded again
+  let earlier = 0 // seconds played before the video was loaded again
+  let latest = 0 // and since
 
   const show = (html) =>
     htmx.swap({ text: html, target: status(), swap: 'outerMorph', sourceElement: form })
@@ -19,10 +21,18 @@ function watch(form, video) {
 
   video.addEventListener('timeupdate', check)
   video.addEventListener('ended', check)
-  video.addEventListener('error', () => (video.parentElement.dataset.failed = ''))
-  video.addEventListener('loadeddata', () => delete video.parentElement.dataset.failed)
+  // The last of several sources tells that none of them can be had; these events do not bubble.
+  player.addEventListener(
+    'error',
+    ({ target }) => {
+      if (target === video || target === video.querySelector('source:last-of-type')) player.dataset.failed = ''
+    },
+    true,
+  )
+  video.addEventListener('loadeddata', () => delete player.dataset.failed)
   document.addEventListener('live', (event) => {
-    if (event.detail === 'open' && video.error) loadAgain()
+    // What stream.js puts together it also takes up again.
+    if (event.detail === 'open' && 'failed' in player.dataset && !video.src.startsWith('blob:')) loadAgain()
   })
   form.addEventListener('submit', (event) => {
     event.preventDefault()
@@ -31,7 +41,10 @@ function watch(form, video) {
 
   function check() {
     const needed = Math.min(form.dataset.countsAfter, video.duration / 3 || Infinity)
-    const played = earlier + playedSeconds(video)
+    const now = playedSeconds(video)
+    if (now < latest) earlier += latest
+    latest = now
+    const played = earlier + latest
     status().style.setProperty('--played', Math.min(played / needed, 1))
     if (played >= needed) record()
   }
@@ -39,7 +52,7 @@ function watch(form, video) {
   // The server went away while the video was being fetched, and is back.
   function loadAgain() {
     const { currentTime, paused } = video
-    earlier += playedSeconds(video)
+    check()
     video.load()
     video.currentTime = currentTime
     if (!paused) video.play().catch(() => {})
@@ -83,19 +96,4 @@ function send(form) {
 // The answer may be the fragment alone or a page that contains it.
 function fragment(html, id) {
   return new DOMParser().parseFromString(html, 'text/html').getElementById(id)?.outerHTML
-}
-
-// Ends early when there is a sign that the server is back.
-function pause(milliseconds) {
-  return new Promise((done) => {
-    const stop = new AbortController()
-    const finish = () => {
-      stop.abort()
-      done()
-    }
-    const timer = setTimeout(finish, milliseconds)
-    stop.signal.addEventListener('abort', () => clearTimeout(timer))
-    addEventListener('online', finish, { signal: stop.signal })
-    document.addEventListener('live', (event) => event.detail === 'open' && finish(), { signal: stop.signal })
-  })
 }
