@@ -191,6 +191,7 @@ func page(c echo.Context, title string) views.Page {
 		Title: title, AppName: config.AppName, Path: c.Request().URL.Path, MailsKept: config.MailsKept, Outbox: config.Outbox,
 		SignedIn: config.Sessions != nil && config.Sessions.looksSignedIn(c),
 		CSS:      assets.URL("app.css"), JS: assets.URL("app.js"), Icon: assets.URL("favicon.svg"),
+		PlayerJS: assets.URL("player.js"), UploadJS: assets.URL("upload.js"),
 	}
 }
 
