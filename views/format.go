@@ -117,10 +117,10 @@ func left(d time.Duration) string {
 		return ""
 	case d < 10*time.Second:
 		return "a few seconds left"
-	case d < time.Minute:
-		return "about " + strconv.FormatInt(int64((d+5*time.Second)/(10*time.Second)*10), 10) + " s left"
-	case d < time.Hour:
-		return "about " + strconv.FormatInt(int64((d+30*time.Second)/time.Minute), 10) + " min left"
+	case d < 55*time.Second:
+		return fmt.Sprintf("about %d s left", d.Round(10*time.Second)/time.Second)
+	case d < 59*time.Minute+30*time.Second:
+		return fmt.Sprintf("about %d min left", d.Round(time.Minute)/time.Minute)
 	}
-	return "about " + strconv.FormatInt(int64((d+30*time.Minute)/time.Hour), 10) + " h left"
+	return fmt.Sprintf("about %d h left", d.Round(time.Hour)/time.Hour)
 }
