@@ -1,7 +1,7 @@
 // Package ffmpeg makes of any film what browsers play: HLS in several sizes, a poster,
 // pictures for the seek bar and one plain MP4. It does so by the programs ffmpeg and
 // ffprobe, which read what strangers hand in: they run in a sandbox without network,
-// without other files, and with limits on time, memory and output.
+// without other files, and with limits on time, memory and output (sandbox.go).
 //
 // Nothing here knows messages or the media store: files go in, files come out.
 package ffmpeg
@@ -10,7 +10,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
+
+	landlock "github.com/landlock-lsm/go-landlock/landlock/syscall"
 )
 
 // Config limits what an [Encoder] takes upon itself.
@@ -24,7 +31,13 @@ type Config struct {
 // Encoder runs ffmpeg and ffprobe. It keeps no state between calls and may be used by
 // several goroutines at the same time.
 type Encoder struct {
-	config Config
+	config         Config
+	version        string
+	programs       map[string]string // where ffmpeg and ffprobe are
+	programFolders []string          // what they may read
+	isolated       bool              // run in namespaces of their own: not every machine allows them
+	tonemaps       bool              // can make of HDR what other screens show
+	second         time.Duration     // shorter in tests
 }
 
 // Refusal is the error for what is the file's own fault: trying again does not help.
@@ -36,6 +49,17 @@ type Refusal struct {
 	Detail string
 }
 
+const (
+	notAVideo     = "not-a-video"
+	noVideoTrack  = "no-video-track"
+	filmTooLong   = "film-too-long"
+	tooBig        = "too-big" // the picture, or what it takes to decode it
+	damaged       = "damaged"
+	tookTooLong   = "took-too-long"
+	tooMuchOutput = "too-much-output"
+	needsFFmpeg   = "needs-ffmpeg"
+)
+
 // Error says the reason and the detail.
 func (r *Refusal) Error() string {
 	if r.Detail == "" {
@@ -44,67 +68,91 @@ func (r *Refusal) Error() string {
 	return r.Reason + ": " + r.Detail
 }
 
-// Film is what [Encoder.Probe] found in a file.
-type Film struct {
-	Duration time.Duration
-	// Width and Height are those of the picture as it is shown: rotated, with square
-	// pixels.
-	Width, Height int
-	// FrameRate is that of the renditions, in pictures per second.
-	FrameRate float64
-	// Audio says whether there is sound.
-	Audio bool
-	// VideoCodec and AudioCodec are ffmpeg's names of them: "h264", "aac".
-	VideoCodec, AudioCodec string
-}
-
-var errUnfinished = errors.New("ffmpeg: not built yet")
+const remedy = "(Debian: apt-get install ffmpeg)"
 
 // Find looks for ffmpeg and ffprobe on the PATH, with all that is needed of them. Its
 // error says in one sentence what is missing and how to get it.
-func Find(config Config) (*Encoder, error) { return nil, errUnfinished }
-
-// Probe looks into a file. A [*Refusal] says that it is no film, or none that is taken.
-func (e *Encoder) Probe(ctx context.Context, file string) (Film, error) {
-	return Film{}, errUnfinished
+func Find(config Config) (*Encoder, error) {
+	config.Duration, config.Memory = orElse(config.Duration, 4*time.Hour), orElse(config.Memory, 3<<30)
+	e := &Encoder{config: config, programs: map[string]string{}, second: time.Second}
+	e.programFolders = []string{"/usr", "/lib", "/lib64", "/nix/store", "/gnu/store"}
+	for _, name := range []string{"ffmpeg", "ffprobe"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s is not on the PATH %s", name, remedy)
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return nil, fmt.Errorf("find %s: %w", name, err)
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, fmt.Errorf("find %s: %w", name, err)
+		}
+		e.programs[name] = path
+		folder := filepath.Dir(path)
+		e.programFolders = append(e.programFolders, folder, filepath.Join(filepath.Dir(folder), "lib"))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, e.isolated = range []bool{true, false} { // containers often allow no namespaces
+		version, err := e.list(ctx, "-version")
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS) || errors.Is(err, syscall.ENOSYS) {
+			if e.isolated {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("try ffmpeg: %w", err)
+		}
+		e.version, _, _ = strings.Cut(strings.TrimPrefix(version, "ffmpeg version "), " ")
+		break
+	}
+	var missing []string
+	for _, part := range []struct {
+		list  string
+		names []string
+	}{
+		{"-encoders", []string{"libx264", "aac", "mjpeg"}},
+		{"-filters", []string{"fps", "tpad", "scale", "split", "setsar", "yadif", "tile", "aresample", "aformat", "ebur128", "volume", "alimiter", "apad"}},
+		{"-muxers", []string{"hls", "mp4", "framecrc"}},
+	} {
+		text, err := e.list(ctx, part.list)
+		if err != nil {
+			return nil, fmt.Errorf("try ffmpeg: %w", err)
+		}
+		words := strings.Fields(text)
+		for _, name := range part.names {
+			if !slices.Contains(words, name) {
+				missing = append(missing, name)
+			}
+		}
+		if part.list == "-filters" {
+			e.tonemaps = slices.Contains(words, "zscale") && slices.Contains(words, "tonemap")
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%s lacks %s: another build of ffmpeg is needed %s", e.programs["ffmpeg"], strings.Join(missing, ", "), remedy)
+	}
+	return e, nil
 }
 
-// HLS makes renditions of a film in one process: for each NAME.m3u8, NAME_init.mp4 and
-// NAME_00000.m4s … in dir, and the same of "audio" where audio is set. It returns the
-// renditions with their measured bit rates and lengths. progress, which may be nil, is
-// told about once a second how much of the film is done.
-func (e *Encoder) HLS(ctx context.Context, file string, film Film, renditions []Rendition, audio bool, dir string, progress func(done time.Duration)) ([]Rendition, error) {
-	return nil, errUnfinished
+// list returns what ffmpeg prints about itself.
+func (e *Encoder) list(ctx context.Context, what string) (string, error) {
+	var text strings.Builder
+	_, err := e.run(ctx, job{program: "ffmpeg", args: []string{"-hide_banner", what}, line: func(line string) (bool, error) {
+		text.WriteString(line + "\n")
+		return true, nil
+	}})
+	return text.String(), err
 }
 
-// Poster writes a telling picture of a film, a JPEG at most 1280 pixels wide.
-func (e *Encoder) Poster(ctx context.Context, file string, film Film, to string) error {
-	return errUnfinished
-}
-
-// Storyboard makes storyboard.jpg and storyboard.vtt in dir of the key frames of a
-// rendition that [Encoder.HLS] has left there: at most 100 small pictures.
-func (e *Encoder) Storyboard(ctx context.Context, film Film, rendition Rendition, dir string) error {
-	return errUnfinished
-}
-
-// Progressive writes one MP4 that plays while it is loaded, of a rendition, and the sound,
-// that [Encoder.HLS] has left in the folder of to.
-func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Rendition, to string) error {
-	return errUnfinished
-}
-
-// AsItIs is what [PlayableAsItIs] found in a file.
-type AsItIs struct {
-	// ContentType is "video/mp4" or "video/webm".
-	ContentType   string
-	Duration      time.Duration
-	Width, Height int
-}
-
-// PlayableAsItIs says whether browsers play a file without anything done to it: an MP4
-// with H.264, and AAC or no sound, or a WebM. It needs no ffmpeg. A [*Refusal] says why
-// not.
-func PlayableAsItIs(file string) (AsItIs, error) {
-	return AsItIs{}, fmt.Errorf("look into %s: %w", file, errUnfinished)
+// String says which ffmpeg it is and what of the sandbox this machine allows.
+func (e *Encoder) String() string {
+	sandbox := "without Landlock"
+	if abi, err := landlock.LandlockGetABIVersion(); err == nil && abi > 0 {
+		sandbox = fmt.Sprintf("in Landlock %d", abi)
+	}
+	if e.isolated {
+		return fmt.Sprintf("ffmpeg %s, %s and namespaces of its own", e.version, sandbox)
+	}
+	return fmt.Sprintf("ffmpeg %s, %s, without namespaces of its own", e.version, sandbox)
 }

@@ -1,6 +1,8 @@
 package ffmpeg
 
 import (
+	"bytes"
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -76,5 +78,49 @@ func First(ladder []Rendition) (first Rendition, rest []Rendition) {
 }
 
 // Master returns the master playlist over renditions that are there, and over the sound
-// where the film has any.
-func Master(renditions []Rendition, film Film) []byte { return nil }
+// where the film has any. The one that is made first stands first: players begin with it.
+func Master(renditions []Rendition, film Film) []byte {
+	first, rest := First(renditions)
+	var text bytes.Buffer
+	text.WriteString("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n")
+	var audio int64
+	codecs, group := "", ""
+	if film.Audio {
+		audio, codecs, group = audioBits, ",mp4a.40.2", `,AUDIO="`+audioName+`"`
+		fmt.Fprintf(&text, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=%q,NAME=\"Sound\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=%q\n", audioName, audioName+".m3u8")
+	}
+	for _, r := range append([]Rendition{first}, rest...) {
+		if r.Name == "" {
+			continue // there are none
+		}
+		fmt.Fprintf(&text, "#EXT-X-STREAM-INF:BANDWIDTH=%d,RESOLUTION=%dx%d,FRAME-RATE=%.3f,CODECS=\"avc1.6400%02x%s\"%s,CLOSED-CAPTIONS=NONE\n%s.m3u8\n",
+			r.BitsPerSecond+audio, r.Width, r.Height, film.FrameRate, level(r, film.FrameRate).code, codecs, group, r.Name)
+	}
+	return text.Bytes()
+}
+
+// h264Level is what a decoder must be able to do, in blocks of 16 by 16 pixels: of one
+// picture and of a second.
+type h264Level struct {
+	name               string
+	code               int
+	picture, perSecond float64
+}
+
+var h264Levels = []h264Level{
+	{"2.1", 21, 792, 19800}, {"3.0", 30, 1620, 40500}, {"3.1", 31, 3600, 108000}, {"3.2", 32, 5120, 216000},
+	{"4.0", 40, 8192, 245760}, {"4.2", 42, 8704, 522240}, {"5.0", 50, 22080, 589824}, {"5.1", 51, 36864, 983040}, {"5.2", 52, 36864, 2073600},
+}
+
+// level returns the least level of H.264 for a rendition. It is told to the encoder and
+// written into the master playlist, so that this can be made without looking into files.
+func level(r Rendition, frameRate float64) h264Level {
+	blocks := func(side int) float64 { return math.Ceil(float64(side) / 16) }
+	picture := blocks(r.Width) * blocks(r.Height)
+	for _, l := range h264Levels {
+		if picture <= l.picture && picture*frameRate <= l.perSecond && max(blocks(r.Width), blocks(r.Height)) <= math.Sqrt(8*l.picture) {
+			return l
+		}
+	}
+	return h264Levels[len(h264Levels)-1]
+}
