@@ -178,7 +178,7 @@ func TestWhatCanBeDoneWithAVideo(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"uploading": "upload", "publishing": "stop", "waiting": "stop", "probing": "stop", "first": "stop", "playable": "stop watch", "finishing": "stop watch",
-		"published": "watch", "unlisted": "watch", "private": "watch", "as-it-is": "watch", "failed": "retry", "failed-late": "retry", "canceled": "retry",
+		"published": "watch", "unlisted": "watch", "private": "watch", "as-it-is": "watch", "failed": "retry upload", "failed-late": "retry upload", "canceled": "retry",
 	} {
 		html := render(t, CreatorsVideoState(ownVideos()[name]))
 		var got []string

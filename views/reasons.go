@@ -72,7 +72,7 @@ var videoSentences = map[string]string{
 	"needs-ffmpeg":    "This machine cannot convert videos, so it takes only files that browsers play as they are: MP4 with H.264 and AAC, or WebM. Export it as one of these, then upload it again.",
 	"source-missing":  "The uploaded file is no longer there. Upload it again.",
 
-	"no-file":              "No file was chosen. Choose the video that you want to upload.",
+	"no-file":              "No file was chosen. Choose one, then send the form again.",
 	"empty-file":           "This file is empty. Choose the film itself.",
 	"too-large":            "This file is larger than is taken here. Export it with a lower bitrate, or cut it into parts.",
 	"over-quota":           "This file does not fit into the room that you have left. Delete a video that you no longer need, then upload it.",
