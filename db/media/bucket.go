@@ -17,9 +17,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
-	gcaws "gocloud.dev/aws"
+	"github.com/aws/smithy-go/logging"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 )
@@ -45,45 +46,62 @@ func openBucket(ctx context.Context, address string) (*Store, error) {
 }
 
 func dial(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
-	q := u.Query()
-	pathStyle := false
-	for _, name := range []string{"s3ForcePathStyle", "use_path_style"} {
-		if value := q.Get(name); value != "" {
+	var region, endpoint string
+	var pathStyle bool
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
+	for name, values := range u.Query() {
+		value := values[0]
+		switch name {
+		case "region":
+			region = value
+		case "endpoint":
+			endpoint = value
+			if e, err := url.Parse(value); err != nil || e.Scheme != "http" && e.Scheme != "https" || e.Host == "" {
+				return nil, errors.New("the endpoint must be like https://host:port")
+			}
+			// Few servers but Amazon's know the newer checksums.
+			options = append(options, config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired))
+		case "s3ForcePathStyle":
 			var err error
 			if pathStyle, err = strconv.ParseBool(value); err != nil {
-				return nil, fmt.Errorf("%s must be true or false", name)
+				return nil, errors.New("s3ForcePathStyle must be true or false")
 			}
+		case "profile":
+			options = append(options, config.WithSharedConfigProfile(value))
+		default:
+			return nil, fmt.Errorf("it has %s in it: only region, endpoint, s3ForcePathStyle and profile are known", name)
 		}
-		q.Del(name)
 	}
-	endpoint := q.Get("endpoint")
-	if endpoint != "" && !strings.HasPrefix(endpoint, "http://") && !strings.HasPrefix(endpoint, "https://") {
-		return nil, errors.New("the endpoint must be like https://host:port")
+	if region != "" {
+		options = append(options, config.WithRegion(region))
 	}
-	if endpoint != "" && q.Get("request_checksum_calculation") == "" {
-		q.Set("request_checksum_calculation", "when_required") // few other servers know the new checksums
-	}
-	config, err := gcaws.V2ConfigFromURLParams(ctx, q)
+	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the settings for it cannot be read: %w", err)
 	}
-	if config.Region == "" {
-		if endpoint == "" {
-			return nil, errors.New("it names no region: add region=eu-central-1 to it, or set AWS_REGION")
+	switch {
+	case loaded.Region == "" && endpoint == "":
+		return nil, errors.New("it names no region: add region=eu-central-1 to it, or set AWS_REGION")
+	case loaded.Region == "":
+		loaded.Region = "us-east-1" // what servers expect that have none
+	}
+	if _, err := loaded.Credentials.Retrieve(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("its credentials were not found in time: %w", ctx.Err())
 		}
-		config.Region = "us-east-1" // what servers expect that have none
+		return nil, errors.New("there are no credentials for it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
-	if !aws.IsCredentialsProvider(config.Credentials, aws.AnonymousCredentials{}) {
-		if _, err := config.Credentials.Retrieve(ctx); err != nil {
-			return nil, errors.New("there are no credentials for it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	client := s3.NewFromConfig(loaded, func(o *s3.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
 		}
-	}
-	config.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.DialContext = dialPatiently
-		t.MaxIdleConnsPerHost = 64
+		o.UsePathStyle = pathStyle
+		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.DialContext = dialPatiently
+			t.MaxIdleConnsPerHost = 64
+		})
 	})
-	client := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = pathStyle })
-	return s3blob.OpenBucket(ctx, client, u.Host, &s3blob.Options{RequestChecksumCalculation: config.RequestChecksumCalculation})
+	return s3blob.OpenBucket(ctx, client, u.Host, &s3blob.Options{RequestChecksumCalculation: loaded.RequestChecksumCalculation})
 }
 
 // try does once what the program needs later.
@@ -102,7 +120,7 @@ func (s *Store) try(ctx context.Context) error {
 // name.
 func inWords(err error) error {
 	var api smithy.APIError
-	var network net.Error
+	var network *net.OpError
 	switch {
 	case noSuchBucket(err):
 		return errors.New("does not exist")
@@ -112,7 +130,7 @@ func inWords(err error) error {
 		}
 		return fmt.Errorf("cannot be used: %s (%s)", api.ErrorMessage(), api.ErrorCode())
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("did not answer within %v", openTime)
+		return errors.New("did not answer in time")
 	case errors.As(err, &network):
 		return fmt.Errorf("cannot be reached: %w", network)
 	}
@@ -134,22 +152,25 @@ func dialPatiently(ctx context.Context, network, address string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	return patient{conn}, nil
+	return patient{conn, stalled}, nil
 }
 
 // patient is a connection that breaks when nothing moves for too long. A limit on the
 // whole of a request would have to be as long as the longest file takes.
-type patient struct{ net.Conn }
+type patient struct {
+	net.Conn
+	patience time.Duration
+}
 
 func (p patient) Read(b []byte) (int, error) {
-	if err := p.SetReadDeadline(time.Now().Add(stalled)); err != nil {
+	if err := p.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
 		return 0, err
 	}
 	return p.Conn.Read(b)
 }
 
 func (p patient) Write(b []byte) (int, error) {
-	if err := p.SetDeadline(time.Now().Add(stalled)); err != nil { // somebody waits for the answer already
+	if err := p.SetDeadline(time.Now().Add(p.patience)); err != nil { // somebody waits for the answer already
 		return 0, err
 	}
 	return p.Conn.Write(b)
@@ -174,8 +195,12 @@ func (s *Store) download(ctx context.Context, key, to string) error {
 	for at := int64(0); at < size; {
 		n, err := s.copyFrom(ctx, f, key, at)
 		at += n
-		if err != nil && (n == 0 || ctx.Err() != nil) { // one that broke on the way goes on from there
+		switch {
+		case n > 0 && ctx.Err() == nil: // whatever broke it on the way: it goes on from there
+		case err != nil:
 			return err
+		default:
+			return errors.Join(io.ErrUnexpectedEOF, ctx.Err())
 		}
 	}
 	if err := f.Sync(); err != nil {
