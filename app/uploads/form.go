@@ -33,7 +33,7 @@ func (a *App) form(c echo.Context) error {
 	}
 	body := &slowBody{ReadCloser: c.Request().Body, c: http.NewResponseController(c.Response()), silence: a.times.silence}
 	c.Request().Body = body
-	f := &form{app: a, visit: visit{c, a.sessions, person.UserID}, body: body}
+	f := &form{app: a, visit: &visit{c: c, sessions: a.sessions, userID: person.UserID}, body: body}
 	u, err := f.receive(c.Request())
 	var refused refusal
 	switch {
@@ -66,7 +66,7 @@ func (a *App) form(c echo.Context) error {
 // form is one that is being read.
 type form struct {
 	app    *App
-	visit  visit
+	visit  *visit
 	body   *slowBody
 	typed  views.UploadForm
 	upload upload // once its file has begun
@@ -183,7 +183,7 @@ func (f *form) copy(ctx context.Context, to *os.File, part io.Reader) (int64, er
 	buffer := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buffer)
 	broken := &lastError{Reader: io.LimitReader(part, f.app.config.MostBytes+1)}
-	n, err := io.CopyBuffer(struct{ io.Writer }{to}, f.app.guard(broken, func() error { return f.visit.stands(ctx) }), buffer[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{to}, f.app.guard(broken, f.visit, func() error { return f.visit.stands(ctx) }), buffer[:])
 	if err == nil {
 		err = to.Sync()
 	}

@@ -100,10 +100,11 @@ func (a *App) there(ctx context.Context, u upload) (bool, error) {
 	return !gone, err
 }
 
-// guard returns a reader that ends with an error when the disk is nearly full, or where
-// check says so, which is asked now and then.
-func (a *App) guard(from io.Reader, check func() error) io.Reader {
-	return &guarded{Reader: from, app: a, check: check, checked: time.Now(), unchecked: oftenEnough}
+// guard returns a reader of what comes with a request. It ends with an error when the
+// request is to end, when the disk is nearly full, or where check says so, which is asked
+// now and then.
+func (a *App) guard(from io.Reader, v *visit, check func() error) io.Reader {
+	return &guarded{Reader: from, app: a, visit: v, check: check, checked: time.Now(), unchecked: oftenEnough}
 }
 
 // oftenEnough is after how many bytes the disk is looked at again.
@@ -112,6 +113,7 @@ const oftenEnough = 16 << 20
 type guarded struct {
 	io.Reader
 	app       *App
+	visit     *visit
 	check     func() error
 	checked   time.Time
 	unchecked int // bytes since the disk was
@@ -130,7 +132,13 @@ func (g *guarded) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if err := g.visit.over(); err != nil {
+		return 0, err
+	}
 	n, err := g.Reader.Read(p)
 	g.unchecked += n
+	if over := g.visit.over(); over != nil { // then err is only that it took too long
+		err = over
+	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -33,8 +34,11 @@ func (s tusStore) NewLock(id string) (handler.Lock, error) {
 
 func (d folder) wanted(id string) string { return d.path(id) + ".wanted" }
 
-// Lock waits for its turn, and calls release when somebody else wants to have it.
-func (l *lock) Lock(ctx context.Context, release func()) error {
+// errTaken says that somebody else goes on with an upload.
+var errTaken error = told(http.StatusLocked, "This upload goes on elsewhere.")
+
+// Lock waits for its turn, and ends the request when somebody else wants to have it.
+func (l *lock) Lock(ctx context.Context, _ func()) error {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
@@ -51,11 +55,11 @@ func (l *lock) Lock(ctx context.Context, release func()) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return handler.ErrFileLocked
+			return errTaken
 		}
 	}
 	l.freed = make(chan struct{})
-	go l.watch(release)
+	go l.watch(visitOf(ctx))
 	return nil
 }
 
@@ -86,14 +90,14 @@ func (l *lock) try() (bool, error) {
 	return true, nil
 }
 
-func (l *lock) watch(release func()) {
+func (l *lock) watch(v *visit) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			if _, err := os.Stat(l.folder.wanted(l.id)); err == nil {
-				release()
+				v.end(errTaken)
 				return
 			}
 		case <-l.freed:

@@ -64,7 +64,7 @@ type tusStore struct{ *App }
 
 // NewUpload begins an upload, and returns when everybody will hear of it.
 func (s tusStore) NewUpload(ctx context.Context, info handler.FileInfo) (handler.Upload, error) {
-	v, _ := ctx.Value(visitKey{}).(visit)
+	v := visitOf(ctx)
 	name := fileName(info.MetaData["filename"])
 	// What is too long to be taken is shown as such beside its field: the film need not wait.
 	title, description := line(info.MetaData["title"]), text(info.MetaData["description"])
@@ -104,7 +104,7 @@ const queryTime = 10 * time.Second
 // GetUpload returns an upload as it is, under its lock. One that is whole is handed over
 // first: whoever asks has not heard that it was.
 func (s tusStore) GetUpload(ctx context.Context, id string) (handler.Upload, error) {
-	v, _ := ctx.Value(visitKey{}).(visit)
+	v := visitOf(ctx)
 	u, err := s.folder.read(id)
 	if errors.Is(err, errNoUpload) {
 		return nil, handler.ErrNotFound
@@ -151,7 +151,7 @@ func (s tusStore) AsTerminatableUpload(u handler.Upload) handler.TerminatableUpl
 type tusUpload struct {
 	upload
 	app   *App
-	visit visit
+	visit *visit
 }
 
 // GetInfo says how far the upload has come.
@@ -171,10 +171,11 @@ func (u *tusUpload) WriteChunk(ctx context.Context, _ int64, from io.Reader) (in
 	}
 	buffer := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buffer)
-	n, err := io.CopyBuffer(struct{ io.Writer }{f}, u.app.guard(from, func() error { return u.wanted(ctx) }), buffer[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{f}, u.app.guard(from, u.visit, func() error { return u.wanted(ctx) }), buffer[:])
 	u.arrived += n
 	if err = errors.Join(err, f.Close()); err != nil {
 		err = u.app.answer(err, u.upload)
+		u.visit.end(err) // else the answer waits for what the client has not sent yet
 	}
 	return n, err
 }

@@ -176,10 +176,10 @@ func (a *App) serve(handle http.HandlerFunc) echo.HandlerFunc {
 		if a.stopping.Err() != nil {
 			return echo.NewHTTPError(http.StatusServiceUnavailable)
 		}
-		ctx, cancel := context.WithCancelCause(context.WithValue(c.Request().Context(), visitKey{}, visit{c, a.sessions, person.UserID}))
-		defer cancel(nil)
-		defer context.AfterFunc(a.stopping, func() { cancel(handler.ErrServerShutdown) })()
-		r := c.Request().WithContext(ctx)
+		v := &visit{c: c, sessions: a.sessions, userID: person.UserID}
+		defer v.leave()
+		defer context.AfterFunc(a.stopping, func() { v.end(handler.ErrServerShutdown) })()
+		r := c.Request().WithContext(context.WithValue(c.Request().Context(), visitKey{}, v))
 		r.URL = &url.URL{Path: "/" + c.Param("id")}
 		r.Header.Del("X-HTTP-Method-Override")
 		// Behind a proxy we do not know the scheme that we are reached by: the browser does.
@@ -199,15 +199,48 @@ type visit struct {
 	c        echo.Context
 	sessions *web.Sessions
 	userID   string
+
+	mu    sync.Mutex
+	left  bool  // it is answered
+	ended error // why no more of it is read; nil while it is
 }
 
 type visitKey struct{}
+
+func visitOf(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	return v
+}
+
+// end makes the request end with an error, also one that waits for a byte. tus has a way
+// for this too, with a race in it.
+func (v *visit) end(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.left {
+		return // the connection may be another request's by now
+	}
+	v.ended = err
+	http.NewResponseController(v.c.Response()).SetReadDeadline(time.Now())
+}
+
+func (v *visit) over() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ended
+}
+
+func (v *visit) leave() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.left = true
+}
 
 var errLoggedOut error = told(http.StatusUnauthorized, "logged-out")
 
 // stands returns [errLoggedOut] where the person of a visit is no longer signed in.
 // While that cannot be found out, they are.
-func (v visit) stands(ctx context.Context) error {
+func (v *visit) stands(ctx context.Context) error {
 	person, signedIn, err := v.sessions.Again(ctx, v.c)
 	if err == nil && (!signedIn || person.UserID != v.userID) {
 		return errLoggedOut
