@@ -437,7 +437,7 @@ func player(lesson Lesson, start time.Duration) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "<media-playback-rate-menu hidden anchor=\"auto\" rates=\"0.5 0.75 1 1.25 1.5 1.75 2\"></media-playback-rate-menu> ")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "<media-playback-rate-menu hidden anchor=\"auto\" rates=\"0.5 0.75 1 1.25 1.5 2\"></media-playback-rate-menu> ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
