@@ -45,7 +45,7 @@ const (
 // visitor is a browser without scripts: it keeps cookies, sends forms as they stand
 // on the page, and shows where an answer leads instead of going there.
 type visitor struct {
-	t      *testing.T
+	t      testing.TB
 	client *http.Client
 	url    string
 }
@@ -213,11 +213,11 @@ func member(t *testing.T, s *site, email, password string) *visitor {
 	return v.entered(email, password)
 }
 
-// done follows an operation of the account to its end.
+// done follows an operation on the account or on a video to its end.
 func (v *visitor) done(a answer) answer {
 	v.t.Helper()
 	page := a.header.Get("Location")
-	if a.status != http.StatusSeeOther || !strings.HasPrefix(page, "/account/operations/") {
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(page, "/account/operations/") && !strings.HasPrefix(page, "/creators-portal/video-operations/") {
 		v.t.Fatalf("%d, leads to %q\n%s", a.status, page, said(a.body))
 	}
 	var last answer
@@ -697,7 +697,7 @@ func routes(t *testing.T) []*echo.Route {
 		t.Fatal(err)
 	}
 	p.store = messagestore.New(nil)
-	p.assemble(&pgx.ConnConfig{}, &pgx.ConnConfig{}, []byte(strings.Repeat("secret", 6)), mails, outboxDir, nil)
+	p.assemble(settings{&pgx.ConnConfig{}, &pgx.ConnConfig{}, []byte(strings.Repeat("secret", 6)), mails, outboxDir, nil})
 	return p.router.Routes()
 }
 

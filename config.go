@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	switch parsed.Command() {
 	case "demo":
-		return p.demo.run(ctx)
+		return p.makeDemo(ctx)
 	case "admin grant <email>":
 		return p.grantRole(ctx, out, c.Admin.Grant)
 	case "admin revoke <email>":

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,25 +30,33 @@ import (
 
 	"videotutorials/aggregators/accountoperations"
 	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/aggregators/registrations"
 	"videotutorials/aggregators/signins"
 	"videotutorials/aggregators/usercredentials"
+	"videotutorials/aggregators/videooperations"
 	"videotutorials/aggregators/viewcounts"
 	"videotutorials/app/account"
 	"videotutorials/app/authenticate"
+	"videotutorials/app/creatorsportal"
 	"videotutorials/app/home"
 	"videotutorials/app/live"
-	"videotutorials/app/media"
+	mediafiles "videotutorials/app/media"
 	"videotutorials/app/outbox"
 	"videotutorials/app/password"
 	"videotutorials/app/recordviewings"
 	"videotutorials/app/registerusers"
+	"videotutorials/app/uploads"
 	"videotutorials/app/web"
 	"videotutorials/assets"
 	"videotutorials/components/identity"
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/components/sendemail"
+	"videotutorials/components/videopublishing"
+	"videotutorials/components/videopublishing/ffmpeg"
+	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/db"
+	"videotutorials/db/media"
 	"videotutorials/messagestore"
 )
 
@@ -73,6 +82,12 @@ type program struct {
 	mails         string // where they go, in words
 	key           identitymsg.Key
 	roleChanges   *messagestore.Subscriptions // what admin grant needs to run
+	publishing    *messagestore.Subscriptions // what demo needs to run
+	media         *media.Store
+	encoder       *ffmpeg.Encoder // nil where there is no ffmpeg
+	missing       string          // what is missing of ffmpeg, in a sentence
+	board         *live.Board
+	uploads       *uploads.App
 	views         *pgxpool.Pool
 	messages      *pgxpool.Pool
 	store         *messagestore.Store
@@ -95,55 +110,85 @@ type (
 	application interface{ Routes(*echo.Echo) }
 )
 
-func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret []byte, mails sendemail.Transport, outboxDir string, proxies []*net.IPNet) {
+// settings are what [program.assemble] takes from the configuration.
+type settings struct {
+	listenMessages, listenViews *pgx.ConnConfig
+	secret                      []byte // of cookies
+	mails                       sendemail.Transport
+	outbox                      string // the folder of mails that are not sent
+	proxies                     []*net.IPNet
+}
+
+func (p *program) assemble(settings settings) {
 	p.hub = live.New(p.log)
-	p.demo = newDemo(p.store, p.config.mediaDir(), p.log)
+	p.board = live.NewBoard(p.hub, func(ctx context.Context, payload string) error {
+		_, err := p.views.Exec(ctx, `SELECT pg_notify($1, $2)`, live.BoardChannel, payload)
+		return err
+	})
+	p.demo = newDemo(p.store, p.media, filepath.Join(p.config.DataDir, "demo"), p.log)
 	videos, counts := catalogue.NewQueries(p.views), viewcounts.NewQueries(p.views)
-	users, signIns := usercredentials.NewQueries(p.views), signins.NewQueries(p.views)
-	sessions := web.NewSessions(secret, strings.HasPrefix(p.baseURL, "https:"), signedIn{p.store, users, signIns}.person)
+	own, users, signIns := creatorsvideos.NewQueries(p.views), usercredentials.NewQueries(p.views), signins.NewQueries(p.views)
+	sessions := web.NewSessions(settings.secret, strings.HasPrefix(p.baseURL, "https:"), signedIn{p.store, users, signIns}.person)
 	passwords, limits := password.NewHasher(0), web.NewLimits(time.Now, web.Pause)
-	outboxShown := outboxDir != "" && p.config.development()
+	outboxShown := settings.outbox != "" && p.config.development()
+	portal := creatorsportal.New(p.store, own, videooperations.NewQueries(p.views), counts, sessions, p.media, p.board, p.hub, creatorsportal.Config{
+		MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, MostLength: p.config.MaxVideoLength, Missing: p.missing,
+	})
+	p.uploads = uploads.New(p.store, own, sessions, p.media, portal.Problem, uploads.Config{
+		Dir: p.config.uploadsDir(), MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, Log: p.log,
+	})
 
 	components := []component{
 		identity.New(p.store, identity.Config{Key: p.key, BaseURL: p.baseURL, AppName: p.config.AppName}),
-		sendemail.New(p.store, mails, sendemail.Config{}),
+		sendemail.New(p.store, settings.mails, sendemail.Config{}),
+		videopublishing.New(p.store, videopublishing.Config{
+			Media: p.media, WorkDir: p.config.transcodingDir(), Encoder: p.encoder, AtOnce: p.config.Transcodes, Report: p.reportProgress, Log: p.log,
+		}),
 	}
 	aggregators := []aggregator{
 		accountoperations.New(p.store, p.views),
 		catalogue.New(p.store, p.views),
+		creatorsvideos.New(p.store, p.views),
 		registrations.New(p.store, p.views),
 		signins.New(p.store, p.views),
 		usercredentials.New(p.store, p.views),
+		videooperations.New(p.store, p.views),
 		viewcounts.New(p.store, p.views),
 	}
 	applications := []application{
 		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, limits, sessions, p.key, p.hub),
-		authenticate.New(p.store, users, passwords, limits, sessions, p.key, secret),
+		authenticate.New(p.store, users, passwords, limits, sessions, p.key, settings.secret),
 		home.New(videos, counts, p.hub, p.demo.notice),
-		recordviewings.New(p.store, videos, counts, sessions, p.hub),
+		mediafiles.New(p.media, videos, sessions),
+		portal,
+		recordviewings.New(p.store, videos, counts, sessions, p.media, p.board, p.hub),
 		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub),
-		media.New(p.config.mediaDir()),
+		p.uploads,
 		health{p},
 	}
 	if outboxShown {
-		applications = append(applications, outbox.New(outboxDir))
+		applications = append(applications, outbox.New(settings.outbox))
 	}
 
-	var all []*messagestore.Subscription
+	var all, publishing []*messagestore.Subscription
 	for _, c := range components {
 		for _, s := range c.Subscriptions() {
 			all = append(all, s)
 			if s.Status().Category == identitymsg.Category.Commands() {
-				p.roleChanges = messagestore.NewSubscriptions(listenMessages, p.log, s)
+				p.roleChanges = messagestore.NewSubscriptions(settings.listenMessages, p.log, s)
+			}
+			if strings.HasPrefix(s.Name(), "videoPublishing:") {
+				publishing = append(publishing, s)
 			}
 		}
 	}
+	p.publishing = messagestore.NewSubscriptions(settings.listenMessages, p.log, publishing...)
 	for _, a := range aggregators {
 		all = append(all, a.Subscriptions()...)
 	}
-	p.subscriptions = messagestore.NewSubscriptions(listenMessages, p.log, all...)
+	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
 	p.viewsListener = &messagestore.Listener{
-		Config: listenViews, Channel: "views", Notified: p.hub.Notify, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
+		Config: settings.listenViews, Channel: "views", Notified: p.hub.Notify, Also: map[string]func(string){live.BoardChannel: p.board.Heard}, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
 		Tick: func(ctx context.Context, conn *pgx.Conn) error {
 			versions, err := messagestore.Versions(ctx, conn)
 			if err == nil {
@@ -152,9 +197,19 @@ func (p *program) assemble(listenMessages, listenViews *pgx.ConnConfig, secret [
 			return err
 		},
 	}
-	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: outboxDir != "", TrustedProxies: proxies})
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: settings.outbox != "", TrustedProxies: settings.proxies, Uploads: slices.Concat(uploads.Routes, creatorsportal.UploadRoutes)})
 	for _, a := range applications {
 		a.Routes(p.router)
+	}
+}
+
+// reportProgress tells all processes how far the work on a video is. What is lost of it
+// is told again a second later.
+func (p *program) reportProgress(progress publishingmsg.Progress) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := p.board.Post(ctx, publishingmsg.ProgressTopic(progress.OwnerID, progress.VideoID), progress, 10*time.Second); err != nil {
+		p.log.Debug("progress not told", "video_id", progress.VideoID, "error", err)
 	}
 }
 
@@ -207,7 +262,13 @@ func (p *program) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.assemble(listenMessages, listenViews, secret, mails, outboxDir, proxies)
+	if p.media, err = media.Open(ctx, p.config.MediaBucket, p.config.mediaDir()); err != nil {
+		return fmt.Errorf("open the place for videos: %w", err)
+	}
+	if p.encoder, err = ffmpeg.Find(ffmpeg.Config{Duration: p.config.MaxVideoLength}); err != nil {
+		p.missing = err.Error()
+	}
+	p.assemble(settings{listenMessages, listenViews, secret, mails, outboxDir, proxies})
 	return nil
 }
 
@@ -276,6 +337,9 @@ func (p *program) close() {
 	case <-closed:
 	case <-time.After(3 * time.Second): // a database that hangs does not hold up the stop
 	}
+	if p.media != nil {
+		p.media.Close()
+	}
 	if p.private != nil && !p.joined {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -331,6 +395,8 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.subscriptions.Run(ctx) })
 	group.Go(func() error { return p.viewsListener.Run(ctx) })
 	group.Go(func() error { return p.hub.Run(ctx) })
+	group.Go(func() error { return p.board.Run(ctx) })
+	group.Go(func() error { return p.uploads.Run(ctx) })
 	group.Go(func() error {
 		if demoWanted { // whatever goes wrong, the site runs without them
 			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {
@@ -379,6 +445,10 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 	}
 	fmt.Fprintf(out, "  data folder   %s\n", dir)
 	fmt.Fprintf(out, "  databases     %s\n", chosen)
+	fmt.Fprintf(out, "  videos        %s\n", p.media)
+	if p.missing != "" {
+		fmt.Fprintf(out, "  no ffmpeg     %s\n", p.missing)
+	}
 	fmt.Fprintf(out, "  mails         %s\n", p.mails)
 	if link != "" {
 		fmt.Fprintf(out, "  first admin   %s\n", link)

@@ -317,12 +317,12 @@ type answer struct {
 	body   string
 }
 
-func get(t *testing.T, url string) answer {
+func get(t testing.TB, url string) answer {
 	t.Helper()
 	return ask(t, &http.Client{}, http.MethodGet, url, "", nil)
 }
 
-func ask(t *testing.T, client *http.Client, method, url, contentType string, body io.Reader, headers ...string) answer {
+func ask(t testing.TB, client *http.Client, method, url, contentType string, body io.Reader, headers ...string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(within(t), method, url, body)
 	if err != nil {

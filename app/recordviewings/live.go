@@ -13,9 +13,10 @@ import (
 	"videotutorials/views"
 )
 
-// live is the watch page's stream: the counts of its lesson and of those beside it.
+// live is the watch page's stream: the counts of its lesson and of those beside it, and
+// how many watch. Whoever has it open watches.
 func (a *App) live(c echo.Context) error {
-	video, err := a.video(c.Request().Context(), c.Param("id"))
+	video, _, err := a.video(c, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -32,13 +33,19 @@ func (a *App) live(c echo.Context) error {
 	for i, id := range shown {
 		topics[i] = viewcounts.Topic(id)
 	}
+	a.audience.change(video.ID, 1)
+	defer a.audience.change(video.ID, -1)
+	topics = append(topics, watchingTopics(video.ID))
 	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
-		return a.since(ctx, shown, at)
+		return a.since(ctx, video.ID, shown, at)
 	}})
 }
 
 // render returns the fragment of a video's topic, for all watch pages at once.
 func (a *App) render(ctx context.Context, topic string) (templ.Component, error) {
+	if video, ok := watchedIn(topic); ok {
+		return a.pushWatching(video), nil
+	}
 	video, _ := viewcounts.VideoOf(topic)
 	counts, err := a.counts.Of(ctx, video)
 	if err != nil {
@@ -47,21 +54,23 @@ func (a *App) render(ctx context.Context, topic string) (templ.Component, error)
 	return views.Push(views.ViewCountID(video), views.ViewCount(video, counts.Of[video])), nil
 }
 
-// since returns the counts that one page does not show yet.
-func (a *App) since(ctx context.Context, shown []string, at live.Versions) (templ.Component, live.Versions, error) {
+func (a *App) pushWatching(video string) templ.Component {
+	return views.Push(views.WatchingID(video), views.Watching(video, a.audience.watching(video)))
+}
+
+// since returns the counts that one page does not show yet, and how many watch, of which
+// there are no versions.
+func (a *App) since(ctx context.Context, video string, shown []string, at live.Versions) (templ.Component, live.Versions, error) {
 	counts, err := a.counts.Since(ctx, at[viewcounts.Name], shown...)
 	if err != nil {
 		return nil, nil, err
 	}
 	now := live.Versions{viewcounts.Name: counts.Version}
-	var fragments []templ.Component
+	fragments := []templ.Component{a.pushWatching(video)}
 	for _, id := range shown {
 		if n, changed := counts.Of[id]; changed {
 			fragments = append(fragments, views.Push(views.ViewCountID(id), views.ViewCount(id, n)))
 		}
-	}
-	if len(fragments) == 0 {
-		return nil, now, nil
 	}
 	return templ.Join(fragments...), now, nil
 }

@@ -24,7 +24,7 @@ func (a *App) recordViewing(c echo.Context) error {
 	if err := onlyAForm(c); err != nil {
 		return err
 	}
-	video, err := a.video(ctx, c.Param("videoId"))
+	video, _, err := a.video(c, c.Param("videoId"))
 	if err != nil {
 		return err
 	}

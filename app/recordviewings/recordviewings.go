@@ -1,4 +1,5 @@
-// Package recordviewings plays a lesson and records that it was watched.
+// Package recordviewings plays a lesson, records that it was watched, and says how many
+// watch it now.
 package recordviewings
 
 import (
@@ -16,6 +17,8 @@ import (
 	"videotutorials/aggregators/viewcounts"
 	"videotutorials/app/live"
 	"videotutorials/app/web"
+	"videotutorials/components/videopublishing/publishingmsg"
+	"videotutorials/db/media"
 	"videotutorials/messagestore"
 	"videotutorials/views"
 )
@@ -29,13 +32,19 @@ type App struct {
 	videos   catalogue.Queries
 	counts   viewcounts.Queries
 	sessions *web.Sessions
+	texts    *texts
+	audience *audience
 	now      func() time.Time
 	feed     *live.Feed
 }
 
-// New returns the application.
-func New(store *messagestore.Store, videos catalogue.Queries, counts viewcounts.Queries, sessions *web.Sessions, hub *live.Hub) *App {
-	a := &App{store: store, videos: videos, counts: counts, sessions: sessions, now: time.Now}
+// New returns the application; files holds captions and chapters.
+func New(store *messagestore.Store, videos catalogue.Queries, counts viewcounts.Queries, sessions *web.Sessions,
+	files *media.Store, board *live.Board, hub *live.Hub) *App {
+	a := &App{
+		store: store, videos: videos, counts: counts, sessions: sessions,
+		texts: newTexts(files), audience: newAudience(board), now: time.Now,
+	}
 	a.feed = hub.Feed(a.render)
 	return a
 }
@@ -49,7 +58,7 @@ func (a *App) Routes(e *echo.Echo) {
 
 func (a *App) watch(c echo.Context) error {
 	ctx := c.Request().Context()
-	video, err := a.video(ctx, c.Param("id"))
+	video, own, err := a.video(c, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -65,7 +74,13 @@ func (a *App) watch(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	w := views.Watch{Lesson: views.Lesson{Video: video, Views: counts.Of[video.ID]}}
+	w := views.Watch{
+		Lesson: views.Lesson{Video: video, Views: counts.Of[video.ID]}, Owner: own,
+		Start: startOf(c), Chapters: a.texts.of(ctx, video.Chapters), Watching: a.audience.watching(video.ID),
+	}
+	if len(video.Captions) > 0 {
+		w.Cues = a.texts.of(ctx, video.Captions[0].URI)
+	}
 	if w.Viewing, err = a.viewing(ctx, session, video.ID); err != nil {
 		return err
 	}
@@ -74,6 +89,8 @@ func (a *App) watch(c echo.Context) error {
 	}
 	p := web.Page(c, video.Title)
 	p.Description = video.Description
+	p.Player = true
+	p.NoIndex = video.Visibility != publishingmsg.Public
 	p.Live = views.WatchPath(video.ID) + "/live?" + url.Values{
 		"at":     {live.Versions{viewcounts.Name: counts.Version}.String()},
 		"newest": {strconv.FormatInt(newest, 10)},
@@ -109,15 +126,40 @@ func ids(videos []catalogue.Video) []string {
 	return ids
 }
 
-// video returns a published video. An id that is none is as unknown as one that
+// video returns a video that the person who asks may watch, and whether it is their own.
+// An id that is none, and a private video of somebody else, are as unknown as one that
 // nobody has given.
-func (a *App) video(ctx context.Context, id string) (catalogue.Video, error) {
+func (a *App) video(c echo.Context, id string) (v catalogue.Video, own bool, err error) {
 	if !messagestore.ValidID(id) {
-		return catalogue.Video{}, web.NotFound("There is no lesson at this address.")
+		return v, false, noLesson()
 	}
-	video, _, err := a.videos.Video(ctx, id)
+	v, _, err = a.videos.Video(c.Request().Context(), id)
 	if errors.Is(err, catalogue.ErrNotFound) {
-		return video, web.NotFound("There is no lesson at this address, or it is no longer shown.")
+		return v, false, noLesson()
 	}
-	return video, err
+	if err != nil {
+		return v, false, err
+	}
+	person, signedIn, err := a.sessions.Person(c)
+	if err != nil {
+		return v, false, err
+	}
+	own = signedIn && v.OwnerID != "" && person.UserID == v.OwnerID
+	if v.Visibility == publishingmsg.Private && !own {
+		return catalogue.Video{}, false, noLesson()
+	}
+	return v, own, nil
+}
+
+func noLesson() error {
+	return web.NotFound("There is no lesson at this address, or it is no longer shown.")
+}
+
+// startOf returns the moment that the address of a page names, 0 where it names none.
+func startOf(c echo.Context) time.Duration {
+	seconds, err := strconv.ParseFloat(c.QueryParam("t"), 64)
+	if err != nil || !(seconds > 0 && seconds < 1e6) { // also where it is no number
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
 }
