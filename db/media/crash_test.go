@@ -25,12 +25,12 @@ import (
 // whole says whether a file is one of those that writeForEver and TestReadersSeeWholeFiles
 // write: one letter, as often as the letter says.
 func whole(content []byte) bool {
-	return len(content) > 0 && len(content) == int(content[0]-'a'+1)<<16 && bytes.Count(content, content[:1]) == len(content)
+	return len(content) > 0 && len(content) == int(content[0]-'a'+1)<<14 && bytes.Count(content, content[:1]) == len(content)
 }
 
 func letters(i int) []byte {
 	letter := byte('a' + i%20)
-	return bytes.Repeat([]byte{letter}, int(letter-'a'+1)<<16)
+	return bytes.Repeat([]byte{letter}, int(letter-'a'+1)<<14)
 }
 
 // Whoever reads while a file is replaced again and again has one of them, never parts of
