@@ -88,6 +88,7 @@ type program struct {
 	missing       string          // what is missing of ffmpeg, in a sentence
 	board         *live.Board
 	uploads       *uploads.App
+	watchPages    *recordviewings.App
 	views         *pgxpool.Pool
 	messages      *pgxpool.Pool
 	store         *messagestore.Store
@@ -134,6 +135,7 @@ func (p *program) assemble(settings settings) {
 	portal := creatorsportal.New(p.store, own, videooperations.NewQueries(p.views), counts, sessions, p.media, p.board, p.hub, creatorsportal.Config{
 		MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, MostLength: p.config.MaxVideoLength, Missing: p.missing,
 	})
+	p.watchPages = recordviewings.New(p.store, videos, counts, sessions, p.media, p.board, p.hub, p.log)
 	p.uploads = uploads.New(p.store, own, sessions, p.media, portal.Problem, uploads.Config{
 		Dir: p.config.uploadsDir(), MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, Log: p.log,
 	})
@@ -161,7 +163,7 @@ func (p *program) assemble(settings settings) {
 		home.New(videos, counts, p.hub, p.demo.notice),
 		mediafiles.New(p.media, videos, sessions),
 		portal,
-		recordviewings.New(p.store, videos, counts, sessions, p.media, p.board, p.hub),
+		p.watchPages,
 		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub),
 		p.uploads,
 		health{p},
@@ -397,6 +399,7 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.hub.Run(ctx) })
 	group.Go(func() error { return p.board.Run(ctx) })
 	group.Go(func() error { return p.uploads.Run(ctx) })
+	group.Go(func() error { return p.watchPages.Run(ctx) })
 	group.Go(func() error {
 		if demoWanted { // whatever goes wrong, the site runs without them
 			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {

@@ -40,10 +40,7 @@ func withFile(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		form, err := read(parts)
 		var tooMuch *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooMuch):
-			form.problem = tooLong
-		case err != nil:
+		if err != nil && !errors.As(err, &tooMuch) { // of too much, what is wrong is known by now
 			return echo.NewHTTPError(http.StatusBadRequest).SetInternal(err)
 		}
 		c.Set(givenKey, form)
@@ -55,8 +52,6 @@ func givenFile(c echo.Context) given {
 	form, _ := c.Get(givenKey).(given)
 	return form
 }
-
-const tooLong = "The file is longer than 1 MB."
 
 func read(parts *multipart.Reader) (given, error) {
 	form := given{fields: map[string]string{}, problem: "no-file"}

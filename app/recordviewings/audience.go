@@ -3,128 +3,146 @@ package recordviewings
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 	"sync"
 	"time"
 
 	"videotutorials/app/live"
+	"videotutorials/app/web"
 	"videotutorials/messagestore"
 )
 
-// audience counts the open pages of each video and tells all processes of them. A process
-// that dies is forgotten when its notices run out.
+const (
+	// A notice of this process outlives two that are lost, and a process that is killed is
+	// not counted for longer than that.
+	noticeLasts = 30 * time.Second
+	noticeAgain = 10 * time.Second
+	// noticeRest is between two rounds of notices: a class that opens a page together is one.
+	noticeRest = 200 * time.Millisecond
+	// roundLasts is how long a round may take, also the last one, when the process ends.
+	roundLasts = 2 * time.Second
+)
+
+// audience counts who has the page of a video open in this process, and adds up what all
+// processes say of theirs.
 type audience struct {
 	board   *live.Board
-	process string
-	wake    chan struct{} // capacity 1: there is something to tell
+	process string // its id
 
 	mu      sync.Mutex
-	pages   map[string]int  // of each video, in this process
-	changed map[string]bool // videos whose number is to be told
-	telling bool            // a goroutine tells
+	open    map[string]int      // streams, by video
+	changed map[string]struct{} // videos of which the board does not know that yet
+	news    chan struct{}       // has one where there are such videos
 }
-
-const (
-	watchingFor  = 30 * time.Second       // how long a number is believed
-	repeatedEach = 10 * time.Second       // while it does not change
-	toldEach     = 200 * time.Millisecond // at most: a crowd that comes at once is told of once
-)
 
 func newAudience(board *live.Board) *audience {
 	return &audience{
-		board: board, process: messagestore.NewID(), wake: make(chan struct{}, 1),
-		pages: map[string]int{}, changed: map[string]bool{},
+		board: board, process: messagestore.NewID(),
+		open: map[string]int{}, changed: map[string]struct{}{}, news: make(chan struct{}, 1),
 	}
 }
 
-// watchingTopics is the prefix of the topics of how many watch a video: one for each
-// process that has any.
-func watchingTopics(video string) string { return "watching/" + video + "/" }
+const watchingPrefix = "watching/"
+
+// watchingTopics is the prefix of the topics of a video: one for each process.
+func watchingTopics(videoID string) string { return watchingPrefix + videoID + "/" }
 
 // watchedIn returns the video that such a topic is about.
-func watchedIn(topic string) (video string, ok bool) {
-	rest, ok := strings.CutPrefix(topic, "watching/")
-	video, _, _ = strings.Cut(rest, "/")
-	return video, ok
+func watchedIn(topic string) (videoID string, ok bool) {
+	rest, ok := strings.CutPrefix(topic, watchingPrefix)
+	videoID, _, _ = strings.Cut(rest, "/")
+	return videoID, ok
 }
 
-// watching is how many pages of a video are open, over all processes.
-func (a *audience) watching(video string) (n int) {
-	for _, value := range a.board.Below(watchingTopics(video)) {
-		var here int
-		if json.Unmarshal(value, &here) == nil && here > 0 {
-			n += here
+// of returns how many have the page of a video open, who asks included.
+func (a *audience) of(videoID string) int {
+	sum := 0
+	for _, notice := range a.board.Below(watchingTopics(videoID)) {
+		var n int
+		if json.Unmarshal(notice, &n) == nil {
+			sum += max(n, 0)
 		}
 	}
-	return n
+	return max(sum, 1) // the board knows it a moment later
 }
 
-// change notes that a page was opened or closed.
-func (a *audience) change(video string, by int) {
+// enter counts somebody until they leave.
+func (a *audience) enter(videoID string) (leave func()) {
+	a.add(videoID, 1)
+	return func() { a.add(videoID, -1) }
+}
+
+func (a *audience) add(videoID string, n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pages[video] += by
-	if a.pages[video] <= 0 {
-		delete(a.pages, video)
+	if a.open[videoID] += n; a.open[videoID] == 0 {
+		delete(a.open, videoID)
 	}
-	a.changed[video] = true
+	a.changed[videoID] = struct{}{}
 	select {
-	case a.wake <- struct{}{}:
+	case a.news <- struct{}{}:
 	default:
 	}
-	if !a.telling {
-		a.telling = true
-		go a.tell()
-	}
 }
 
-// tell tells of what has changed, and of everything again and again, while any page is
-// open.
-func (a *audience) tell() {
-	repeat := time.NewTicker(repeatedEach)
-	defer repeat.Stop()
+func (a *audience) run(ctx context.Context) error {
+	again := time.NewTicker(noticeAgain)
+	defer again.Stop()
 	for {
-		numbers, goesOn := a.take()
-		for video, n := range numbers {
-			a.post(video, n)
-		}
-		if !goesOn {
-			return
-		}
-		time.Sleep(toldEach)
 		select {
-		case <-a.wake:
-		case <-repeat.C:
-			a.mu.Lock()
-			for video := range a.pages {
-				a.changed[video] = true
-			}
-			a.mu.Unlock()
+		case <-ctx.Done():
+			a.leaveBoard(context.WithoutCancel(ctx))
+			return nil
+		case <-a.news:
+			a.post(ctx, a.take(false))
+			web.Pause(ctx, noticeRest)
+		case <-again.C:
+			a.post(ctx, a.take(true))
 		}
 	}
 }
 
-// take returns the numbers to tell, and whether there is anything to tell afterwards.
-func (a *audience) take() (numbers map[string]int, goesOn bool) {
+// leaveBoard takes all notices of this process back.
+func (a *audience) leaveBoard(ctx context.Context) {
+	counts := a.take(true)
+	for video := range counts {
+		counts[video] = 0
+	}
+	a.post(ctx, counts)
+}
+
+// take returns how many watch the videos of which there is news, or all that are watched.
+func (a *audience) take(all bool) map[string]int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	numbers = make(map[string]int, len(a.changed))
+	counts := map[string]int{}
 	for video := range a.changed {
-		numbers[video] = a.pages[video]
+		counts[video] = a.open[video]
+	}
+	if all {
+		maps.Copy(counts, a.open)
 	}
 	clear(a.changed)
-	a.telling = len(numbers) > 0 || len(a.pages) > 0
-	return numbers, a.telling
+	return counts
 }
 
-// post tells all processes of one number. What is not heard is told again soon.
-func (a *audience) post(video string, n int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+// post tells how many watch videos here. What could not be told is told in the next round.
+func (a *audience) post(ctx context.Context, counts map[string]int) {
+	ctx, cancel := context.WithTimeout(ctx, roundLasts)
 	defer cancel()
-	topic := watchingTopics(video) + a.process
-	if n > 0 {
-		_ = a.board.Post(ctx, topic, n, watchingFor)
-	} else {
-		_ = a.board.Remove(ctx, topic)
+	for video, n := range counts {
+		topic := watchingTopics(video) + a.process
+		var err error
+		if n > 0 {
+			err = a.board.Post(ctx, topic, n, noticeLasts)
+		} else {
+			err = a.board.Remove(ctx, topic)
+		}
+		if err != nil {
+			a.mu.Lock()
+			a.changed[video] = struct{}{}
+			a.mu.Unlock()
+		}
 	}
 }

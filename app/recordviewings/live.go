@@ -13,8 +13,8 @@ import (
 	"videotutorials/views"
 )
 
-// live is the watch page's stream: the counts of its lesson and of those beside it, and
-// how many watch. Whoever has it open watches.
+// live is the watch page's stream: how many people watch its lesson, and the counts of
+// that and of those beside it.
 func (a *App) live(c echo.Context) error {
 	video, _, err := a.video(c, c.Param("id"))
 	if err != nil {
@@ -29,22 +29,20 @@ func (a *App) live(c echo.Context) error {
 		return err
 	}
 	shown := append(ids(others), video.ID)
-	topics := make([]string, len(shown))
-	for i, id := range shown {
-		topics[i] = viewcounts.Topic(id)
+	topics := []string{watchingTopics(video.ID)}
+	for _, id := range shown {
+		topics = append(topics, viewcounts.Topic(id))
 	}
-	a.audience.change(video.ID, 1)
-	defer a.audience.change(video.ID, -1)
-	topics = append(topics, watchingTopics(video.ID))
+	defer a.audience.enter(video.ID)()
 	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		return a.since(ctx, video.ID, shown, at)
 	}})
 }
 
-// render returns the fragment of a video's topic, for all watch pages at once.
+// render returns the fragment of a topic, for all watch pages at once.
 func (a *App) render(ctx context.Context, topic string) (templ.Component, error) {
 	if video, ok := watchedIn(topic); ok {
-		return a.pushWatching(video), nil
+		return a.watching(video), nil
 	}
 	video, _ := viewcounts.VideoOf(topic)
 	counts, err := a.counts.Of(ctx, video)
@@ -54,23 +52,22 @@ func (a *App) render(ctx context.Context, topic string) (templ.Component, error)
 	return views.Push(views.ViewCountID(video), views.ViewCount(video, counts.Of[video])), nil
 }
 
-func (a *App) pushWatching(video string) templ.Component {
-	return views.Push(views.WatchingID(video), views.Watching(video, a.audience.watching(video)))
+func (a *App) watching(videoID string) templ.Component {
+	return views.Push(views.WatchingID(videoID), views.Watching(videoID, a.audience.of(videoID)))
 }
 
 // since returns the counts that one page does not show yet, and how many watch, of which
-// there are no versions.
-func (a *App) since(ctx context.Context, video string, shown []string, at live.Versions) (templ.Component, live.Versions, error) {
+// no version tells whether the page shows it.
+func (a *App) since(ctx context.Context, watched string, shown []string, at live.Versions) (templ.Component, live.Versions, error) {
 	counts, err := a.counts.Since(ctx, at[viewcounts.Name], shown...)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := live.Versions{viewcounts.Name: counts.Version}
-	fragments := []templ.Component{a.pushWatching(video)}
+	fragments := []templ.Component{a.watching(watched)}
 	for _, id := range shown {
 		if n, changed := counts.Of[id]; changed {
 			fragments = append(fragments, views.Push(views.ViewCountID(id), views.ViewCount(id, n)))
 		}
 	}
-	return templ.Join(fragments...), now, nil
+	return templ.Join(fragments...), live.Versions{viewcounts.Name: counts.Version}, nil
 }

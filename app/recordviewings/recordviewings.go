@@ -1,10 +1,10 @@
-// Package recordviewings plays a lesson, records that it was watched, and says how many
-// watch it now.
+// Package recordviewings plays a lesson and records that it was watched.
 package recordviewings
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -34,16 +34,18 @@ type App struct {
 	sessions *web.Sessions
 	texts    *texts
 	audience *audience
+	log      *slog.Logger
 	now      func() time.Time
 	feed     *live.Feed
 }
 
-// New returns the application; files holds captions and chapters.
+// New returns the application. files holds the captions and chapters; the board has how
+// many people watch, which [App.Run] tells it. log gets what goes wrong beside the page.
 func New(store *messagestore.Store, videos catalogue.Queries, counts viewcounts.Queries, sessions *web.Sessions,
-	files *media.Store, board *live.Board, hub *live.Hub) *App {
+	files *media.Store, board *live.Board, hub *live.Hub, log *slog.Logger) *App {
 	a := &App{
 		store: store, videos: videos, counts: counts, sessions: sessions,
-		texts: newTexts(files), audience: newAudience(board), now: time.Now,
+		texts: newTexts(files), audience: newAudience(board), log: log, now: time.Now,
 	}
 	a.feed = hub.Feed(a.render)
 	return a
@@ -55,6 +57,9 @@ func (a *App) Routes(e *echo.Echo) {
 	e.GET("/videos/:id/live", a.live)
 	e.POST("/record-viewing/:videoId", a.recordViewing, web.InTime)
 }
+
+// Run tells all processes how many people watch here, until ctx ends. It returns nil.
+func (a *App) Run(ctx context.Context) error { return a.audience.run(ctx) }
 
 func (a *App) watch(c echo.Context) error {
 	ctx := c.Request().Context()
@@ -76,26 +81,39 @@ func (a *App) watch(c echo.Context) error {
 	}
 	w := views.Watch{
 		Lesson: views.Lesson{Video: video, Views: counts.Of[video.ID]}, Owner: own,
-		Start: startOf(c), Chapters: a.texts.of(ctx, video.Chapters), Watching: a.audience.watching(video.ID),
-	}
-	if len(video.Captions) > 0 {
-		w.Cues = a.texts.of(ctx, video.Captions[0].URI)
+		Watching: a.audience.of(video.ID), Start: startOf(c),
 	}
 	if w.Viewing, err = a.viewing(ctx, session, video.ID); err != nil {
 		return err
 	}
+	if len(video.Captions) > 0 {
+		w.Cues = a.cues(ctx, video.Captions[0].URI)
+	}
+	w.Chapters = a.cues(ctx, video.Chapters)
 	for _, v := range others {
 		w.More = append(w.More, views.Lesson{Video: v, Views: counts.Of[v.ID]})
 	}
 	p := web.Page(c, video.Title)
-	p.Description = video.Description
-	p.Player = true
-	p.NoIndex = video.Visibility != publishingmsg.Public
+	p.Description, p.Player, p.NoIndex = video.Description, true, video.Visibility != publishingmsg.Public
 	p.Live = views.WatchPath(video.ID) + "/live?" + url.Values{
 		"at":     {live.Versions{viewcounts.Name: counts.Version}.String()},
 		"newest": {strconv.FormatInt(newest, 10)},
 	}.Encode()
+	if video.Visibility == publishingmsg.Private {
+		c.Response().Header().Set(echo.HeaderCacheControl, "private, no-store")
+	}
 	return web.Render(c, http.StatusOK, views.WatchPage(p, w))
+}
+
+// startOf is the moment that the page's address leads to; the beginning where it names
+// none.
+func startOf(c echo.Context) time.Duration {
+	const latest = 100 * time.Hour
+	seconds, err := strconv.ParseFloat(c.QueryParam("t"), 64)
+	if err != nil || !(seconds > 0 && seconds < latest.Seconds()) {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // others returns the lessons to go on with: the newest ones up to a position, but
@@ -126,40 +144,26 @@ func ids(videos []catalogue.Video) []string {
 	return ids
 }
 
-// video returns a video that the person who asks may watch, and whether it is their own.
-// An id that is none, and a private video of somebody else, are as unknown as one that
+// video returns a video that whoever asks may watch, and whether it is their own. An id
+// that is none, and a video that is private to somebody else, are as unknown as one that
 // nobody has given.
-func (a *App) video(c echo.Context, id string) (v catalogue.Video, own bool, err error) {
+func (a *App) video(c echo.Context, id string) (video catalogue.Video, own bool, err error) {
 	if !messagestore.ValidID(id) {
-		return v, false, noLesson()
+		return catalogue.Video{}, false, web.NotFound("There is no lesson at this address.")
 	}
-	v, _, err = a.videos.Video(c.Request().Context(), id)
-	if errors.Is(err, catalogue.ErrNotFound) {
-		return v, false, noLesson()
+	video, _, err = a.videos.Video(c.Request().Context(), id)
+	if err != nil && !errors.Is(err, catalogue.ErrNotFound) {
+		return catalogue.Video{}, false, err
 	}
-	if err != nil {
-		return v, false, err
+	if err == nil {
+		var person web.Person
+		if person, _, err = a.sessions.Person(c); err != nil {
+			return catalogue.Video{}, false, err
+		}
+		own = video.OwnerID != "" && video.OwnerID == person.UserID
 	}
-	person, signedIn, err := a.sessions.Person(c)
-	if err != nil {
-		return v, false, err
+	if err != nil || video.Visibility == publishingmsg.Private && !own {
+		return catalogue.Video{}, false, web.NotFound("There is no lesson at this address, or it is no longer shown.")
 	}
-	own = signedIn && v.OwnerID != "" && person.UserID == v.OwnerID
-	if v.Visibility == publishingmsg.Private && !own {
-		return catalogue.Video{}, false, noLesson()
-	}
-	return v, own, nil
-}
-
-func noLesson() error {
-	return web.NotFound("There is no lesson at this address, or it is no longer shown.")
-}
-
-// startOf returns the moment that the address of a page names, 0 where it names none.
-func startOf(c echo.Context) time.Duration {
-	seconds, err := strconv.ParseFloat(c.QueryParam("t"), 64)
-	if err != nil || !(seconds > 0 && seconds < 1e6) { // also where it is no number
-		return 0
-	}
-	return time.Duration(seconds * float64(time.Second))
+	return video, own, nil
 }
