@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 
 	"videotutorials/components/videopublishing/ffmpeg"
 	"videotutorials/components/videopublishing/publishingmsg"
@@ -38,6 +39,7 @@ type Config struct {
 type Component struct {
 	store  *messagestore.Store
 	config Config
+	films  sync.Map // by the ids of the messages that began attempts which are worked on
 }
 
 // New returns the component.
@@ -48,7 +50,7 @@ func New(store *messagestore.Store, config Config) *Component {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Component{store, config}
+	return &Component{store: store, config: config}
 }
 
 // Subscriptions returns what the component follows: the commands, which never wait for

@@ -21,9 +21,9 @@ const (
 // What reading a film costs for each of its pixels, when one pixel that is made of it
 // costs 1, and which part of the whole comes before and after the renditions.
 const (
-	decoding     = 0.25
-	probingPart  = 0.01
-	finishedPart = 0.03
+	decoding      = 0.25
+	probingPart   = 0.04
+	finishingPart = 0.03
 )
 
 // meter tells how far the work on a video has come. What it tells only grows.
@@ -39,7 +39,7 @@ type meter struct {
 }
 
 func newMeter(report func(publishingmsg.Progress), progress publishingmsg.Progress) *meter {
-	return &meter{report: report, progress: progress, from: map[step]float64{finishing: 1 - finishedPart}}
+	return &meter{report: report, progress: progress, from: map[step]float64{finishing: 1 - finishingPart}}
 }
 
 // plan divides the whole by what the steps cost.
@@ -55,19 +55,17 @@ func (m *meter) plan(film ffmpeg.Film, one ffmpeg.Rendition, others []ffmpeg.Ren
 		return pixels
 	}
 	a, b := cost(one), cost(others...)
-	between := probingPart + (1-probingPart-finishedPart)*a/(a+b)
+	between := probingPart + (1-probingPart-finishingPart)*a/(a+b)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.from = map[step]float64{first: probingPart, rest: between, finishing: 1 - finishedPart}
-	m.to = map[step]float64{first: between, rest: 1 - finishedPart, finishing: 1}
+	m.from = map[step]float64{first: probingPart, rest: between, finishing: 1 - finishingPart}
+	m.to = map[step]float64{first: between, rest: 1 - finishingPart, finishing: 1}
 }
 
 // step begins a step, and what comes before it is done.
 func (m *meter) step(s step) {
 	m.mu.Lock()
-	if m.progress.Step != string(s) {
-		m.progress.Step = string(s)
-	}
+	m.progress.Step = string(s)
 	m.at = max(m.at, m.from[s])
 	m.mu.Unlock()
 	m.tell()

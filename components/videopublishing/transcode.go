@@ -40,7 +40,7 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 		return err
 	}
 	if !v.works(m.Data.Attempt) {
-		return c.leave(ctx, v, m.Data.Attempt)
+		return c.leave(ctx, v.id, m.Data.Attempt)
 	}
 	folder, err := openFolder(ctx, c.config.WorkDir, v.id, v.attempt)
 	if err != nil {
@@ -59,22 +59,24 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 	}
 	if errors.Is(err, errUnwanted) {
 		c.config.Log.Info("video no longer worked on", "video_id", v.id, "attempt", v.attempt, "took", time.Since(w.began))
-		err = c.leave(ctx, w.video, v.attempt)
+		err = c.leave(ctx, v.id, v.attempt)
 	}
-	if err == nil {
-		err = messagestore.Transient(folder.remove())
+	if err != nil {
+		return err
 	}
-	return err
+	c.films.Delete(m.ID)
+	return messagestore.Transient(folder.remove())
 }
 
 // leave removes the files of an attempt that is over, unless it is the one that was
 // published. Whoever decided that it is over removes them too, but a file may come after
 // that: from work that did not know yet, or that was killed before it could clean up.
-func (c *Component) leave(ctx context.Context, v video, attempt int) error {
-	if v.state == published && v.attempt == attempt {
-		return nil
+func (c *Component) leave(ctx context.Context, videoID string, attempt int) error {
+	v, err := c.video(ctx, videoID)
+	if err != nil || v.state == published && v.attempt == attempt {
+		return err
 	}
-	return c.dropAttempt(ctx, v.id, attempt)
+	return c.dropAttempt(ctx, videoID, attempt)
 }
 
 // work is what goes on for one attempt.
@@ -162,7 +164,7 @@ func (w *work) publish(ctx context.Context) error {
 	if w.config.Encoder == nil {
 		return w.publishAsItIs(ctx, source)
 	}
-	film, err := w.config.Encoder.Probe(ctx, source)
+	film, err := w.probe(ctx, source)
 	if err != nil {
 		return w.folder.trouble(err)
 	}
@@ -183,6 +185,18 @@ func (w *work) publish(ctx context.Context) error {
 	}
 	w.meter.step(finishing)
 	return w.finish(ctx, film, ladder[0], one)
+}
+
+// probe reads the whole film, which may be long: once for each process.
+func (w *work) probe(ctx context.Context, source string) (ffmpeg.Film, error) {
+	if film, ok := w.films.Load(w.cause.ID); ok {
+		return film.(ffmpeg.Film), nil
+	}
+	film, err := w.config.Encoder.Probe(ctx, source)
+	if err == nil {
+		w.films.Store(w.cause.ID, film)
+	}
+	return film, err
 }
 
 // make makes those of some renditions that are not there yet, the first one together
