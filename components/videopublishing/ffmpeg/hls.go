@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,13 +40,14 @@ const (
 //
 // Segments of all renditions, made together or not, begin with a key frame at the same
 // times. Pictures and sound begin at exactly one second, so that no time stamp is negative
-// and nothing depends on edit lists, which players of HLS pass over.
+// and nothing depends on edit lists, which players of HLS pass over; and the first picture
+// is decoded when it is shown, so that there is no hole before it.
 func (e *Encoder) HLS(ctx context.Context, file string, film Film, renditions []Rendition, audio bool, dir string, progress func(done time.Duration)) ([]Rendition, error) {
 	if len(renditions) == 0 {
 		return nil, errors.New("transcode: there are no renditions to make")
 	}
 	audio = audio && film.Audio
-	var asked int64 = audioBits
+	asked := int64(audioBits)
 	for _, r := range renditions {
 		asked += r.BitsPerSecond
 	}
@@ -64,6 +66,9 @@ func (e *Encoder) HLS(ctx context.Context, file string, film Film, renditions []
 	})
 	if err != nil {
 		return nil, fmt.Errorf("transcode %s: %w", file, err)
+	}
+	if err := wholeSeconds(dir, renditions, audio); err != nil {
+		return nil, err
 	}
 	made := make([]Rendition, len(renditions))
 	for i, r := range renditions {
@@ -119,10 +124,14 @@ func (e *Encoder) hls(film Film, renditions []Rendition, audio bool) []string {
 	if audio {
 		args = append(args, "-map", fmt.Sprintf("0:%d", film.audio), "-c:a", "aac", "-b:a", "128k", "-af", sound(film))
 	}
+	begins := "%v"
+	if len(streams) == 1 {
+		begins = renditions[0].Name // ffmpeg leaves %v as it is where there is but one
+	}
 	return append(args, "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-t", exact(film.Duration), "-max_muxing_queue_size", "1024",
 		"-output_ts_offset", "1", "-f", "hls", "-hls_time", number(segment), "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4", "-hls_flags", "independent_segments",
-		"-hls_segment_options", "movflags=+frag_discont:use_editlist=0:avoid_negative_ts=disabled",
-		"-hls_segment_filename", "%v_%05d.m4s", "-hls_fmp4_init_filename", "%v_init.mp4", "-var_stream_map", strings.Join(streams, " "), "%v.m3u8")
+		"-hls_segment_options", "movflags=+frag_discont+negative_cts_offsets:use_editlist=0:avoid_negative_ts=disabled",
+		"-hls_segment_filename", "%v_%05d.m4s", "-hls_fmp4_init_filename", begins+"_init.mp4", "-var_stream_map", strings.Join(streams, " "), "%v.m3u8")
 }
 
 // pictures returns the filters between the pictures of a film and the scaling to a
@@ -182,6 +191,33 @@ func (p *progressLines) read(line string) (moved bool, done time.Duration, told 
 		}
 	}
 	return moved, 0, false
+}
+
+// wholeSeconds writes one second for none into the playlists of a film that is shorter than
+// half a second: players expect segments to be no longer than is said there.
+func wholeSeconds(dir string, renditions []Rendition, audio bool) error {
+	names := []string{}
+	for _, r := range renditions {
+		names = append(names, r.Name)
+	}
+	if audio {
+		names = append(names, audioName)
+	}
+	for _, name := range names {
+		file := filepath.Join(dir, name+".m3u8")
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		const none = "#EXT-X-TARGETDURATION:0\n"
+		if !bytes.Contains(text, []byte(none)) {
+			continue
+		}
+		if err := os.WriteFile(file, bytes.Replace(text, []byte(none), []byte("#EXT-X-TARGETDURATION:1\n"), 1), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // part is one segment of a rendition that was made.

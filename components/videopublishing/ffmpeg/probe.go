@@ -45,6 +45,9 @@ const formats = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,o
 // mostPixels of a picture: a bit more than 8K.
 const mostPixels = 36_000_000
 
+// tooManyPixels is in what ffmpeg complains about those.
+const tooManyPixels = "exceeds specified max pixel count"
+
 // input is how each file from outside is opened.
 func input() []string {
 	args := []string{"-protocol_whitelist", "file", "-format_whitelist", formats, "-max_pixels", strconv.Itoa(mostPixels), "-probesize", "20M", "-analyzeduration", "20M"}
@@ -134,6 +137,7 @@ type header struct {
 		Duration string            `json:"duration"`
 		Tags     map[string]string `json:"tags"`
 	} `json:"format"`
+	complaints string
 }
 
 type stream struct {
@@ -162,7 +166,7 @@ func (e *Encoder) header(ctx context.Context, file string) (header, error) {
 		":stream=index,codec_type,codec_name,width,height,pix_fmt,sample_aspect_ratio,color_transfer,field_order,r_frame_rate,avg_frame_rate,duration"+
 		":stream_disposition=default,attached_pic,timed_thumbnails,still_image:stream_side_data=rotation", "-i", sourceURL)
 	var text bytes.Buffer
-	_, err := e.run(ctx, job{program: "ffprobe", args: args, source: file, line: func(line string) (bool, error) {
+	complaints, err := e.run(ctx, job{program: "ffprobe", args: args, source: file, line: func(line string) (bool, error) {
 		if text.Len() > 4<<20 {
 			return false, &Refusal{Reason: damaged, Detail: "there is no end to its streams"}
 		}
@@ -172,7 +176,7 @@ func (e *Encoder) header(ctx context.Context, file string) (header, error) {
 	if err != nil {
 		return header{}, err
 	}
-	var h header
+	h := header{complaints: complaints}
 	if err := json.Unmarshal(text.Bytes(), &h); err != nil {
 		return header{}, fmt.Errorf("read what ffprobe says: %w", err)
 	}
@@ -190,7 +194,7 @@ func (h header) film() (Film, error) {
 	if video == nil {
 		return Film{}, &Refusal{Reason: noVideoTrack, Detail: h.Format.Name}
 	}
-	if video.Width*video.Height > mostPixels {
+	if video.Width > 0 && video.Height > mostPixels/video.Width || strings.Contains(h.complaints, tooManyPixels) {
 		return Film{}, &Refusal{Reason: tooBig, Detail: fmt.Sprintf("%d×%d", video.Width, video.Height)}
 	}
 	if video.Codec == "" || video.Width <= 0 || video.Height <= 0 {
@@ -273,12 +277,12 @@ func (e *Encoder) measure(ctx context.Context, file string, h header, film *Film
 	film.FrameRate = frameRate(fraction(stream.Rate), fraction(stream.AverageRate), video)
 	picture := time.Duration(float64(time.Second) / film.FrameRate)
 	film.pictures = max(video.end, picture)
-	film.Duration = max(film.pictures, audio.end)
+	film.Duration = max(film.pictures, audio.end).Round(time.Millisecond)
 
 	// A file that was cut off has a header for more than there is, and ffmpeg does not mind.
 	var said, found time.Duration
 	switch name := h.Format.Name; {
-	case strings.HasPrefix(name, "mov,"), name == "avi":
+	case strings.HasPrefix(name, "mov,"):
 		said, found = seconds(stream.Duration), video.end-video.start
 	case strings.HasPrefix(name, "matroska,"):
 		said, found = h.duration(), film.Duration

@@ -34,12 +34,16 @@ func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Renditio
 			bytes += s.bytes
 		}
 		pipes = append(pipes, all)
+		if name == audioName {
+			// ffmpeg lets each begin at zero, but the first 1024 samples of AAC are there
+			// only for the decoder to get going.
+			args = append(args, "-itsoffset", exact(-time.Second*1024/48000))
+		}
 		args = append(args, "-protocol_whitelist", "pipe", "-f", "mp4", "-i", fmt.Sprintf("pipe:%d", 3+i))
 		maps = append(maps, "-map", fmt.Sprintf("%d:0", i))
 	}
-	// With -copyts both keep the second at which HLS begins, which is taken away from both.
-	args = append(append(args, "-copyts"), maps...)
-	args = append(args, "-c", "copy", "-output_ts_offset", "-1", "-movflags", "+faststart", "-f", "mp4", filepath.Base(to))
+	args = append(args, maps...)
+	args = append(args, "-c", "copy", "-movflags", "+faststart", "-f", "mp4", filepath.Base(to))
 	var advance progressLines
 	_, err := e.run(ctx, job{program: "ffmpeg", dir: dir, args: args, pipes: pipes, most: 32<<20 + 2*bytes, wall: 10*time.Minute + film.Duration, line: func(line string) (bool, error) {
 		moved, _, _ := advance.read(line)

@@ -289,7 +289,7 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 		switch signal := status.Signal(); {
 		case signal == syscall.SIGXFSZ:
 			return refuse(tooMuchOutput)
-		case signal == syscall.SIGKILL && used >= time.Duration(cpu)*time.Second:
+		case signal == syscall.SIGKILL && used >= time.Duration(cpu)*time.Second*9/10: // the kernel counts in ticks
 			return refuse(tookTooLong)
 		case signal == syscall.SIGSEGV, signal == syscall.SIGBUS, signal == syscall.SIGABRT, signal == syscall.SIGFPE, signal == syscall.SIGILL, signal == syscall.SIGTRAP:
 			return refuse(damaged)
@@ -301,7 +301,7 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 	case state.ExitCode() == unconfined, state.ExitCode() == 255,
 		strings.Contains(complaints, "No space left on device"), strings.Contains(complaints, "Disk quota exceeded"):
 		return errors.New(detail(j, complaints, err))
-	case strings.Contains(complaints, "Cannot allocate memory"):
+	case strings.Contains(complaints, "Cannot allocate memory"), strings.Contains(complaints, tooManyPixels):
 		return refuse(tooBig)
 	case strings.Contains(complaints, "File too large"):
 		return refuse(tooMuchOutput)
