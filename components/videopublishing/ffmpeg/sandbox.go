@@ -289,7 +289,7 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 		switch signal := status.Signal(); {
 		case signal == syscall.SIGXFSZ:
 			return refuse(tooMuchOutput)
-		case signal == syscall.SIGKILL && used >= time.Duration(cpu)*time.Second*9/10: // the kernel counts in ticks
+		case signal == syscall.SIGKILL && used >= time.Duration(cpu)*time.Second/2: // the kernel's own count is a rough one
 			return refuse(tookTooLong)
 		case signal == syscall.SIGSEGV, signal == syscall.SIGBUS, signal == syscall.SIGABRT, signal == syscall.SIGFPE, signal == syscall.SIGILL, signal == syscall.SIGTRAP:
 			return refuse(damaged)
