@@ -20,7 +20,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"videotutorials/aggregators/catalogue"
 	"videotutorials/assets"
+	"videotutorials/views"
 )
 
 const strictPolicy = "default-src 'self'; img-src 'self' data:; media-src 'self' blob:"
@@ -75,14 +77,17 @@ var filmTypes = map[string]string{
 	".m3u8": "application/vnd.apple.mpegurl", ".m4s": "video/iso.segment", ".mp4": "video/mp4", ".vtt": "text/vtt", ".jpg": "image/jpeg",
 }
 
-// cinema serves a page that plays the film, and can be away.
+// cinema is a page that plays the film, whose server can be away.
 type cinema struct {
-	url    string
-	away   atomic.Bool
-	gone   atomic.Bool // the renditions are not there
-	single atomic.Bool // only the first rendition is there
-	asked  sync.Map    // names of files that were asked for
-	markup func(string) string
+	url      string
+	shown    views.Watch
+	away     atomic.Bool
+	hold     atomic.Bool // of the film nothing is to be had
+	gone     atomic.Bool // the renditions are not there
+	single   atomic.Bool // there is only the first rendition so far
+	asked    sync.Map    // names of files that were asked for
+	recorded atomic.Int64
+	server   *httptest.Server
 }
 
 func newCinema(t *testing.T) *cinema {
@@ -91,26 +96,38 @@ func newCinema(t *testing.T) *cinema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cinema{}
+	c := &cinema{shown: views.Watch{
+		Lesson: views.Lesson{Video: catalogue.Video{
+			ID: videoID, Title: "A lesson", HLS: "/media/master.m3u8", Source: "/media/video.mp4", Storyboard: "/media/storyboard.vtt", Chapters: "/media/chapters.vtt",
+			Captions: []catalogue.Captions{{ID: "1", Language: "en", Label: "English", URI: "/media/captions.vtt"}, {ID: "2", Language: "de", Label: "Deutsch", URI: "/media/captions.vtt"}},
+			Duration: 30 * time.Second, Width: 256, Height: 144,
+		}},
+		Chapters: []views.Cue{{Text: "Beginning"}, {Start: 10 * time.Second, Text: "End"}},
+	}}
+	for i := range 30 {
+		c.shown.Cues = append(c.shown.Cues, views.Cue{Start: time.Duration(i) * time.Second, Text: fmt.Sprintf("Sentence %d, which is said.", i)})
+	}
 	mux := http.NewServeMux()
 	mux.Handle(assets.Prefix, assets.Handler())
-	mux.HandleFunc("GET /videos/{id}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+views.WatchPath("{id}"), func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", strictPolicy)
-		html := fmt.Sprintf(fixture, assets.URL("favicon.svg"), assets.URL("app.css"), assets.URL("app.js"), assets.URL("player.js"))
-		if c.markup != nil {
-			html = c.markup(html)
-		}
-		_, _ = w.Write([]byte(html))
+		_ = views.WatchPage(views.Page{
+			AppName: "Test", CSS: assets.URL("app.css"), JS: assets.URL("app.js"), PlayerJS: assets.URL("player.js"), Icon: assets.URL("favicon.svg"),
+			Player: true, Path: r.URL.Path,
+		}, c.shown).Render(r.Context(), w)
 	})
-	mux.HandleFunc("GET /size.css", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/css")
-		fmt.Fprint(w, "media-controller{display:block;width:100%;height:100%}[data-transcript]{height:4rem;overflow-y:auto}[aria-current]{background:gold}")
+	mux.HandleFunc("POST "+views.RecordViewingPath(videoID), func(w http.ResponseWriter, r *http.Request) {
+		c.recorded.Add(1)
+		_ = views.Viewing(videoID, views.ViewingState{Status: views.ViewingCounted}).Render(r.Context(), w)
 	})
 	mux.HandleFunc("GET /media/{name}", func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
 		c.asked.Store(name, true)
 		content, ok := files[name]
+		if c.hold.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		if !ok || c.gone.Load() && filepath.Ext(name) != ".mp4" {
 			http.NotFound(w, r)
 			return
@@ -137,25 +154,9 @@ func newCinema(t *testing.T) *cinema {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	c.url = server.URL + "/videos/" + videoID
+	c.server, c.url = server, server.URL+views.WatchPath(videoID)
 	return c
 }
-
-const fixture = `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Film</title>
-<link rel="icon" href="%s"><link rel="stylesheet" href="%s"><link rel="stylesheet" href="/size.css"><script src="%s" defer></script><script src="%s" defer></script></head>
-<body class="watch"><main id="main"><div class="player" data-hls="/media/master.m3u8">
-<media-controller>
-<video slot="media" controls playsinline preload="metadata"><source src="/media/master.m3u8" type="application/vnd.apple.mpegurl"><source src="/media/video.mp4" type="video/mp4">
-<track kind="captions" srclang="en" label="English" src="/media/captions.vtt"><track kind="chapters" default src="/media/chapters.vtt"><track kind="metadata" label="thumbnails" default src="/media/storyboard.vtt"></video>
-<media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
-<media-rendition-menu hidden anchor="auto"></media-rendition-menu><media-playback-rate-menu hidden anchor="auto" rates="0.5 1 1.5 2"></media-playback-rate-menu><media-captions-menu hidden anchor="auto"></media-captions-menu>
-<media-time-range></media-time-range>
-<media-control-bar><media-play-button></media-play-button><media-seek-backward-button></media-seek-backward-button><media-seek-forward-button></media-seek-forward-button><media-mute-button></media-mute-button><media-volume-range></media-volume-range><media-time-display showduration></media-time-display>
-<media-captions-menu-button></media-captions-menu-button><media-playback-rate-menu-button></media-playback-rate-menu-button><media-rendition-menu-button></media-rendition-menu-button><media-pip-button></media-pip-button><media-fullscreen-button></media-fullscreen-button></media-control-bar>
-</media-controller><p class="player-trouble" role="alert">The video did not load.</p></div>
-<input type="search" data-transcript-search aria-label="Search"><p data-transcript-found data-words="{found} of {all} lines" role="status"></p>
-<ol data-transcript><li><a href="?t=1" data-start="1">First we write</a></li><li><a href="?t=5" data-start="5">then we read</a></li><li><a href="?t=12" data-start="12.5">and it was written</a></li></ol>
-</main></body></html>`
 
 // watched opens a browser that notes what goes wrong in a page.
 func watched(t *testing.T) context.Context {
@@ -177,8 +178,18 @@ func watched(t *testing.T) context.Context {
 const (
 	theVideo   = `document.querySelector('video')`
 	hasControl = `document.querySelector('media-controller').mediaStore && !` + theVideo + `.controls`
-	noRefusals = `window.refused.length === 0 || console.error(window.refused.join())`
+	told       = `document.querySelector('media-controller').mediaStore.getState()` // what the controls know
+	noRefusals = `window.refused.length === 0`
+	playsHLS   = theVideo + `.currentSrc.startsWith('blob:')`
 )
+
+func isPast(seconds float64) string { return fmt.Sprintf(`%s.currentTime > %g`, theVideo, seconds) }
+
+// isAt allows for a film that is a moment longer than it should be, and waits until the controls
+// know it too.
+func isAt(seconds float64) string {
+	return fmt.Sprintf(`Math.abs(%s.currentTime - %g) < 0.2 && Math.abs(`+told+`.mediaCurrentTime - %[2]g) < 0.2`, theVideo, seconds)
+}
 
 func pressPlay(t *testing.T, ctx context.Context) {
 	t.Helper()
@@ -187,18 +198,221 @@ func pressPlay(t *testing.T, ctx context.Context) {
 	until(t, ctx, `!`+theVideo+`.paused`)
 }
 
+func seek(seconds float64) chromedp.Action {
+	return chromedp.Evaluate(fmt.Sprintf(`%s.currentTime = %g`, theVideo, seconds), nil)
+}
+
 func TestPlayerPlays(t *testing.T) {
 	t.Parallel()
 	c, ctx := newCinema(t), watched(t)
 	do(t, ctx, chromedp.Navigate(c.url))
-	pressPlay(t, ctx)
-	until(t, ctx, theVideo+`.currentTime > 1 && `+theVideo+`.currentSrc.startsWith('blob:')`)
-	until(t, ctx, `!document.querySelector(':not(:defined)')`)
-	until(t, ctx, noRefusals)
-	if path := os.Getenv("SHOT"); path != "" {
-		var picture []byte
-		do(t, ctx, chromedp.FullScreenshot(&picture, 90))
-		_ = os.WriteFile(path, picture, 0o644)
+	until(t, ctx, hasControl+` && `+theVideo+`.readyState >= 2`)
+	// Before somebody presses play, no more is fetched than to begin with.
+	if _, early := c.asked.Load("144p_010.m4s"); early {
+		t.Error("the whole film was fetched before it was played")
 	}
-	_ = kb.Enter
+	pressPlay(t, ctx)
+	until(t, ctx, playsHLS+` && `+isPast(1))
+	until(t, ctx, `[document, ...[...document.querySelectorAll('*')].flatMap(({ shadowRoot }) => shadowRoot ?? [])].every((root) => !root.querySelector(':not(:defined)'))`)
+	// A sheet of media-chrome's own applies.
+	until(t, ctx, `getComputedStyle(document.querySelector('media-play-button')).cursor === 'pointer'`)
+	until(t, ctx, noRefusals)
+}
+
+func TestPlayerQuality(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	const items = `[...document.querySelector('media-rendition-menu').shadowRoot.querySelectorAll('media-chrome-menu-item')]`
+	until(t, ctx, items+`.map((item) => item.value).join() === '1,0,auto'`)
+	until(t, ctx, items+`[0].textContent.trim() === '144p' && `+items+`[1].textContent.trim() === '72p' && `+items+`[2].ariaChecked === 'true'`)
+	do(t, ctx, chromedp.Click("media-rendition-menu-button"))
+	until(t, ctx, `!document.querySelector('media-rendition-menu').hidden`)
+	for item, height := range map[int]int{1: 72, 0: 144} {
+		do(t, ctx, chromedp.Evaluate(fmt.Sprintf(items+`[%d].click()`, item), nil), seek(0))
+		until(t, ctx, fmt.Sprintf(items+`[%d].ariaChecked === 'true' && `+theVideo+`.videoHeight === %d`, item, height))
+	}
+	until(t, ctx, noRefusals)
+}
+
+func TestPlayerWithTheFirstRenditionOnly(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	c.single.Store(true)
+	c.shown.Lesson.Source, c.shown.Lesson.Storyboard = "", ""
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	until(t, ctx, playsHLS+` && `+isPast(1)+` && `+theVideo+`.videoHeight === 72`)
+	until(t, ctx, `document.querySelector('media-rendition-menu-button').hasAttribute('mediarenditionunavailable')`)
+}
+
+func TestPlayerWithoutHLS(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	c.shown.Lesson.HLS, c.shown.Lesson.Storyboard, c.shown.Lesson.Captions, c.shown.Lesson.Chapters = "", "", nil, ""
+	c.shown.Cues = nil
+	do(t, ctx, chromedp.Navigate(c.url+"?t=7"))
+	pressPlay(t, ctx)
+	until(t, ctx, theVideo+`.currentSrc.includes('/media/video.mp4') && `+isPast(7.5))
+	until(t, ctx, noRefusals)
+}
+
+// The renditions are gone, the single file is not.
+func TestPlayerFallsBack(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	c.gone.Store(true)
+	do(t, ctx, chromedp.Navigate(c.url+"?t=7"))
+	pressPlay(t, ctx)
+	until(t, ctx, theVideo+`.currentSrc.includes('/media/video.mp4') && `+isPast(7.5)+` && !document.querySelector('[data-failed]')`)
+}
+
+func TestPlayerCaptions(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	const items = `[...document.querySelector('media-captions-menu').shadowRoot.querySelectorAll('media-chrome-menu-item')]`
+	until(t, ctx, items+`.map((item) => item.textContent.trim()).join() === 'Off,English,Deutsch'`)
+	do(t, ctx, chromedp.Evaluate(items+`[1].click()`, nil), seek(6))
+	until(t, ctx, theVideo+`.textTracks[0].mode === 'showing' && `+theVideo+`.textTracks[0].activeCues?.[0]?.text === 'then we read'`)
+}
+
+// The seek bar has a picture and the name of the chapter for each moment.
+func TestPlayerSeekBar(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	until(t, ctx, hasControl+` && `+theVideo+`.duration > 29`)
+	until(t, ctx, `[...`+theVideo+`.textTracks].filter(({ kind }) => kind !== 'captions').every(({ cues }) => cues?.length > 1)`)
+	do(t, ctx, chromedp.Evaluate(`document.querySelector('media-time-range').dispatchEvent(new CustomEvent('mediapreviewrequest', { bubbles: true, composed: true, detail: 12 }))`, nil))
+	until(t, ctx, `document.querySelector('media-time-range').getAttribute('mediapreviewimage')?.endsWith('storyboard.jpg#xywh=256,0,128,72')`)
+	until(t, ctx, `document.querySelector('media-time-range').getAttribute('mediapreviewchapter') === 'End'`)
+	until(t, ctx, noRefusals)
+}
+
+func TestPlayerKeys(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	until(t, ctx, isPast(0.2))
+	for _, key := range []struct{ keys, leads string }{
+		{"k", theVideo + `.paused`},
+		{"5", isAt(15)},
+		{"l", isAt(25)},
+		{"j", isAt(15)},
+		{kb.ArrowRight, isAt(25)},
+		{kb.ArrowLeft, isAt(15)},
+		{"m", theVideo + `.muted`},
+		{"c", theVideo + `.textTracks[0].mode === 'showing'`},
+		{">", told + `.mediaPlaybackRate == 1.25`},
+		{"<", told + `.mediaPlaybackRate == 1`},
+		{"0", theVideo + `.currentTime === 0`},
+		{" ", `!` + theVideo + `.paused`},
+		{"f", `document.fullscreenElement?.localName === 'media-controller'`},
+	} {
+		do(t, ctx, chromedp.KeyEvent(key.keys))
+		until(t, ctx, key.leads)
+	}
+	// They are the player's own: whoever types elsewhere only types.
+	do(t, ctx, chromedp.KeyEvent("f"), chromedp.Focus("[data-transcript-search]"), chromedp.KeyEvent("m0"))
+	until(t, ctx, theVideo+`.muted && document.querySelector('[data-transcript-search]').value === 'm0'`)
+}
+
+func TestPlayerGoesOnWhereItWasLeft(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	leaveAt := func(seconds float64) {
+		t.Helper()
+		do(t, ctx, seek(seconds))
+		until(t, ctx, `!`+theVideo+`.seeking && `+isPast(seconds+0.3))
+		do(t, ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(c.url))
+	}
+	beginsAt := func(seconds float64) {
+		t.Helper()
+		pressPlay(t, ctx)
+		until(t, ctx, fmt.Sprintf(`%s.played.length && Math.abs(%[1]s.played.start(0) - %g) < 1.5`, theVideo, seconds))
+	}
+	do(t, ctx, chromedp.Navigate(c.url))
+	beginsAt(0)
+	leaveAt(14)
+	beginsAt(14)
+	do(t, ctx, chromedp.Navigate(c.url+"?t=20.5"))
+	beginsAt(20.5)
+	leaveAt(28.5)
+	beginsAt(0)
+}
+
+func TestTranscript(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	current := func(seconds int) string {
+		return fmt.Sprintf(`[...document.querySelectorAll('[aria-current=true]')].map((cue) => cue.dataset.start).join() === '%d'`, seconds)
+	}
+	inView := `(() => {
+		const { top, bottom } = document.querySelector('[aria-current=true]').getBoundingClientRect()
+		const box = document.querySelector('[data-transcript]').getBoundingClientRect()
+		return top >= box.top && bottom <= box.bottom && document.querySelector('[data-transcript]').scrollTop > 0 && scrollY === 0
+	})()`
+	do(t, ctx, chromedp.Evaluate(`window.kept = true; `+theVideo+`.pause()`, nil), seek(25.2))
+	until(t, ctx, current(25)+` && `+inView)
+	do(t, ctx, chromedp.Evaluate(`document.querySelector('[data-start="17"]').click()`, nil))
+	until(t, ctx, theVideo+`.currentTime >= 17 && !`+theVideo+`.paused && window.kept`)
+	until(t, ctx, current(18)) // it goes on from there
+	do(t, ctx, chromedp.SendKeys("[data-transcript-search]", "TENCE 1"))
+	until(t, ctx, `document.querySelector('[data-transcript-found]').textContent === '11 of 30 lines'`)
+	until(t, ctx, `[...document.querySelectorAll('[data-transcript] li')].filter((line) => line.checkVisibility()).length === 11`)
+	do(t, ctx, chromedp.SendKeys("[data-transcript-search]", kb.Backspace+kb.Backspace+kb.Backspace+kb.Backspace+kb.Backspace+kb.Backspace+kb.Backspace))
+	until(t, ctx, `document.querySelector('[data-transcript-found]').textContent === '' && !document.querySelector('[data-transcript] [hidden]')`)
+	until(t, ctx, `window.kept`)
+}
+
+// The server goes away in the middle, for longer than what is there lasts.
+func TestPlayerGoesOnByItself(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url+"?t=4"))
+	until(t, ctx, hasControl+` && `+theVideo+`.readyState >= 2`)
+	c.away.Store(true)
+	c.server.CloseClientConnections()
+	pressPlay(t, ctx)
+	until(t, ctx, theVideo+`.readyState < 3`)
+	c.away.Store(false)
+	until(t, ctx, theVideo+`.readyState >= 3 && !`+theVideo+`.paused && `+isPast(10))
+	until(t, ctx, theVideo+`.error === null && !document.querySelector('[data-failed]')`)
+}
+
+// It is away already when the page has only just come.
+func TestPlayerWaitsForTheServer(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	c.hold.Store(true)
+	do(t, ctx, chromedp.Navigate(c.url))
+	until(t, ctx, hasControl)
+	do(t, ctx, chromedp.Click("media-play-button"))
+	until(t, ctx, `!`+theVideo+`.paused`)
+	c.hold.Store(false)
+	until(t, ctx, playsHLS+` && `+isPast(0.5)+` && !document.querySelector('[data-failed]')`)
+}
+
+func TestViewingOfAStreamCounts(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	do(t, ctx, chromedp.Evaluate(theVideo+`.playbackRate = 2; `+theVideo+`.muted = true`, nil))
+	until(t, ctx, isPast(4))
+	do(t, ctx, seek(20))
+	until(t, ctx, isPast(22))
+	if n := c.recorded.Load(); n != 0 {
+		t.Fatal("6 s were played, and the viewing is recorded already")
+	}
+	until(t, ctx, hasStatus(views.ViewingCounted))
+	if n := c.recorded.Load(); n != 1 {
+		t.Errorf("the viewing was recorded %d times", n)
+	}
 }

@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/tus/tusd/v2/pkg/filestore"
 	"github.com/tus/tusd/v2/pkg/handler"
+	"golang.org/x/exp/slog"
 
 	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/assets"
@@ -31,6 +31,7 @@ import (
 // refuse.
 type portal struct {
 	url    string
+	server *httptest.Server
 	dir    string
 	shown  views.Portal
 	away   atomic.Bool
@@ -93,7 +94,7 @@ func newPortal(t *testing.T) *portal {
 	store.UseCore(files)
 	store.UseTerminater(files)
 	tus, err := handler.NewUnroutedHandler(handler.Config{
-		BasePath: views.UploadsPath, StoreComposer: store, Cors: &handler.CorsConfig{Disable: true},
+		BasePath: views.UploadsPath, StoreComposer: store, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Cors: &handler.CorsConfig{Disable: true},
 		PreUploadCreateCallback: func(handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {
 			id := make([]byte, 16)
 			_, _ = rand.Read(id)
@@ -129,7 +130,6 @@ func newPortal(t *testing.T) *portal {
 		case http.MethodPatch:
 			p.sends(1)
 			defer p.sends(-1)
-			r.Body = held{r.Body, p}
 			tus.PatchFile(w, r)
 		case http.MethodDelete:
 			tus.DelFile(w, r)
@@ -155,6 +155,9 @@ func newPortal(t *testing.T) *portal {
 		if p.away.Load() {
 			panic(http.ErrAbortHandler)
 		}
+		if r.Method == http.MethodPatch {
+			r.Body = held{r.Body, p}
+		}
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
@@ -164,8 +167,14 @@ func newPortal(t *testing.T) *portal {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	p.url = server.URL + views.CreatorsPortalPath
+	p.server, p.url = server, server.URL+views.CreatorsPortalPath
 	return p
+}
+
+func (p *portal) answerFields(answer func(http.ResponseWriter, *http.Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.field = answer
 }
 
 func (p *portal) note(request string) {
@@ -259,6 +268,405 @@ func TestUploadArrives(t *testing.T) {
 	until(t, ctx, card(0)+`.querySelector('[data-upload-facts]').textContent === '100 % · 3 MB of 3 MB'`)
 	until(t, ctx, card(0)+`.querySelector('a[data-upload-link]').pathname === '`+views.CreatorsVideoPath(idOf(t, ctx, 0))+`'`)
 	until(t, ctx, noRefusals)
-	_ = page.Enable
-	_ = creatorsvideos.Uploading
+}
+
+// sent is how much of a file passes before an upload is held up: what a connection takes on its
+// own is less than the rest.
+const sent, whole = 2 << 20, 24 << 20
+
+func (h *hold) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-h.begun:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the upload never came that far")
+	}
+}
+
+// goesOn reports that the upload was taken up where it was, and not begun anew.
+func (p *portal) goesOn(t *testing.T) {
+	t.Helper()
+	begun, resumed := 0, false
+	for _, request := range p.requests() {
+		method, offset, _ := strings.Cut(request, " ")
+		switch {
+		case method == http.MethodPost:
+			begun++
+		case method == http.MethodPatch && offset != "0":
+			resumed = true
+		}
+	}
+	if begun != 1 || !resumed {
+		t.Errorf("the server was asked for %q: want one upload that is taken up in the middle", p.requests())
+	}
+}
+
+func TestUploadIsPaused(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, content := newFile(t, "long.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	until(t, ctx, isIn(0, "uploading"))
+	do(t, ctx, press(0, "pause"))
+	hold.release(p)
+	until(t, ctx, isIn(0, "paused")+` && `+says(0, "Paused"))
+	if err := eventually(ctx, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.atOnce == 0 }); err != nil {
+		t.Fatal("the upload goes on though it is paused")
+	}
+	do(t, ctx, press(0, "resume"))
+	until(t, ctx, isIn(0, "finished"))
+	p.has(t, idOf(t, ctx, 0), content)
+	p.goesOn(t)
+}
+
+func TestUploadSurvivesTheServer(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, content := newFile(t, "long.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	p.away.Store(true)
+	p.server.CloseClientConnections()
+	hold.release(p)
+	until(t, ctx, isIn(0, "offline")+` && `+says(0, "No connection. It goes on by itself"))
+	// A server that comes back says for a while that it is not there; that begins nothing anew.
+	p.refuse.Store(&answer{status: http.StatusBadGateway})
+	p.away.Store(false)
+	before := len(p.requests())
+	if err := eventually(ctx, func() bool { return len(p.requests()) > before }); err != nil {
+		t.Fatal("the upload was not tried again")
+	}
+	p.refuse.Store(nil)
+	do(t, ctx, chromedp.Evaluate(`window.dispatchEvent(new Event('online'))`, nil))
+	until(t, ctx, isIn(0, "finished"))
+	p.has(t, idOf(t, ctx, 0), content)
+	p.goesOn(t)
+}
+
+func TestUploadOutlivesItsPage(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, content := newFile(t, "long.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	do(t, ctx, chromedp.Navigate("about:blank"))
+	p.server.CloseClientConnections() // a request may outlive its page for a moment
+	hold.release(p)
+	// All is taken already, for the server counts what is on its way.
+	p.shown.Used = p.shown.Quota
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	until(t, ctx, isIn(0, "finished"))
+	if again := idOf(t, ctx, 0); again != video {
+		t.Errorf("the upload went on as %s, which was %s", again, video)
+	}
+	p.has(t, video, content)
+	p.goesOn(t)
+}
+
+func TestUploadThatWasRemovedBeginsAnew(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, content := newFile(t, "long.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	do(t, ctx, chromedp.Navigate("about:blank"))
+	p.server.CloseClientConnections() // a request may outlive its page for a moment
+	hold.release(p)
+	if err := eventually(ctx, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.atOnce == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", ".info"} {
+		if err := os.Remove(filepath.Join(p.dir, strings.ReplaceAll(video, "-", "")+suffix)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	until(t, ctx, isIn(0, "finished"))
+	again := idOf(t, ctx, 0)
+	if again == video {
+		t.Error("what was removed went on")
+	}
+	p.has(t, again, content)
+}
+
+func TestUploadIsCanceled(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "long.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	do(t, ctx, press(0, "cancel"))
+	until(t, ctx, isIn(0, "canceled"))
+	hold.release(p)
+	if err := eventually(ctx, func() bool {
+		_, err := os.Stat(filepath.Join(p.dir, strings.ReplaceAll(video, "-", "")+".info"))
+		return os.IsNotExist(err)
+	}); err != nil {
+		t.Errorf("the server still has it: %q", p.requests())
+	}
+	until(t, ctx, `Object.keys(localStorage).every((key) => !key.startsWith('upload '))`)
+}
+
+func TestUploadsTakeTurns(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	var files []string
+	var contents [][]byte
+	for i := range 3 {
+		path, content := newFile(t, fmt.Sprintf("part %d.mp4", i), 3<<20)
+		files, contents = append(files, path), append(contents, content)
+	}
+	hold := p.hold(1 << 20)
+	p.open(t, ctx)
+	do(t, ctx, choose(files...))
+	hold.await(t)
+	until(t, ctx, isIn(0, "waiting")+` && `+isIn(1, "waiting")+` && `+isIn(2, "finishing"))
+	// A second page waits too.
+	other, otherContent := newFile(t, "other.mp4", 3<<20)
+	second, cancel := chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	p.open(t, second)
+	do(t, second, choose(other))
+	until(t, second, isIn(0, "waiting"))
+	hold.release(p)
+	for n, content := range []([]byte){contents[2], contents[1], contents[0]} {
+		until(t, ctx, isIn(n, "finished"))
+		p.has(t, idOf(t, ctx, n), content)
+	}
+	until(t, second, isIn(0, "finished"))
+	p.has(t, idOf(t, second, 0), otherContent)
+	if p.most != 1 {
+		t.Errorf("%d files were sent at once", p.most)
+	}
+}
+
+func TestUploadLimits(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	p.shown.MostBytes, p.shown.Quota, p.shown.Used = 4<<20, 10<<20, 5<<20
+	p.open(t, ctx)
+	empty, _ := newFile(t, "empty.mp4", 0)
+	large, _ := newFile(t, "large.mp4", 4<<20+1)
+	one, _ := newFile(t, "one.mp4", 3<<20)
+	two, _ := newFile(t, "two.mp4", 3<<20)
+	hold := p.hold(0)
+	do(t, ctx, choose(empty, large, one, two))
+	for n, state := range []string{"over-quota", "uploading", "too-large", "empty-file"} {
+		until(t, ctx, isIn(n, state)+` && `+card(n)+`.querySelector('[data-upload-status]').textContent === `+card(n)+`.querySelector('[data-word="`+state+`"]').textContent`)
+	}
+	hold.release(p)
+	until(t, ctx, isIn(1, "finished"))
+	if n := strings.Count(strings.Join(p.requests(), ";"), http.MethodPost); n != 1 {
+		t.Errorf("the server was asked for %q: want one upload", p.requests())
+	}
+}
+
+func TestUploadIsRefusedInWords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		answer
+		state, words string
+	}{
+		{answer{http.StatusRequestEntityTooLarge, "ERR_SIZE: This is more than fits.\n"}, "too-large", "This is more than fits."},
+		{answer{http.StatusForbidden, "over-quota"}, "over-quota", ""},
+		{answer{http.StatusInsufficientStorage, "The disk here is full."}, "no-room", "The disk here is full."},
+		{answer{http.StatusUnprocessableEntity, ""}, "refused", "did not take this file"},
+		{answer{http.StatusUnauthorized, "no"}, "logged-out", "You are logged out"},
+	} {
+		t.Run(c.state, func(t *testing.T) {
+			t.Parallel()
+			p, ctx := newPortal(t), watched(t)
+			p.refuse.Store(&c.answer)
+			path, content := newFile(t, "some.mp4", 1<<20)
+			p.open(t, ctx)
+			do(t, ctx, choose(path))
+			until(t, ctx, isIn(0, c.state)+` && `+says(0, c.words))
+			if c.state != "logged-out" {
+				until(t, ctx, card(0)+`.querySelector('[data-upload-resume]').hidden && `+card(0)+`.querySelector('[data-upload-cancel]').hidden`)
+				return
+			}
+			p.refuse.Store(nil)
+			do(t, ctx, press(0, "resume"))
+			until(t, ctx, isIn(0, "finished"))
+			p.has(t, idOf(t, ctx, 0), content)
+		})
+	}
+}
+
+func TestUploadCannotBeRead(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "moved.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	do(t, ctx, press(0, "pause"))
+	hold.release(p)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, press(0, "resume"))
+	until(t, ctx, isIn(0, "unreadable"))
+}
+
+func typeInto(n int, name, text string) chromedp.Action {
+	return chromedp.Evaluate(fmt.Sprintf(`{ const input = %s.querySelector('[name=%s]'); input.value = %q; input.dispatchEvent(new Event('input', { bubbles: true })) }`, card(n), name, text), nil)
+}
+
+func leave(n int, name string) chromedp.Action {
+	return chromedp.Evaluate(fmt.Sprintf(`%s.querySelector('[name=%s]').dispatchEvent(new Event('change', { bubbles: true }))`, card(n), name), nil)
+}
+
+func note(n int, name, kind string) string {
+	return fmt.Sprintf(`%s.querySelector('[data-upload-note=%s] [data-field=%s]')`, card(n), name, kind)
+}
+
+func TestWhatIsTypedAboutAnUploadIsSaved(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "lesson.mp4", whole)
+	hold := p.hold(sent)
+	var tries atomic.Int64
+	p.answerFields(func(w http.ResponseWriter, r *http.Request) bool {
+		if tries.Add(1) == 1 { // the video that is begun is not known there yet
+			http.NotFound(w, r)
+			return true
+		}
+		if r.PostForm.Get("name") != "  " {
+			return false
+		}
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_ = views.FieldProblem("name-note", "blank").Render(r.Context(), w)
+		return true
+	})
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	do(t, ctx, typeInto(0, "title", "  "), leave(0, "title"))
+	until(t, ctx, note(0, "title", "problem"))
+	do(t, ctx, typeInto(0, "title", "What an event is"), leave(0, "title"), typeInto(0, "description", "And what it is not."))
+	until(t, ctx, note(0, "title", "saved"))
+	until(t, ctx, note(0, "description", "saved")) // also of a field that is never left
+	if name, description := p.savedAs(video, "name"), p.savedAs(video, "description"); name != "What an event is" || description != "And what it is not." {
+		t.Errorf("saved are %q and %q", name, description)
+	}
+	hold.release(p)
+	until(t, ctx, isIn(0, "finished"))
+}
+
+func TestWhatIsTypedAboutAnUploadIsNotLost(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "lesson.mp4", whole)
+	hold := p.hold(sent)
+	var tries atomic.Int64
+	p.answerFields(func(w http.ResponseWriter, _ *http.Request) bool {
+		tries.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	do(t, ctx, typeInto(0, "title", "Kept"), leave(0, "title"), typeInto(0, "description", "Kept too"))
+	until(t, ctx, card(0)+`.querySelector('[data-upload-note=title]').textContent.startsWith('Not saved yet')`)
+	do(t, ctx, chromedp.Navigate("about:blank"))
+	p.server.CloseClientConnections() // a request may outlive its page for a moment
+	hold.release(p)
+	// The same file has its words again.
+	p.open(t, ctx)
+	hold = p.hold(0)
+	do(t, ctx, choose(path))
+	until(t, ctx, card(0)+`.querySelector('[name=title]').value === 'Kept' && `+card(0)+`.querySelector('[name=description]').value === 'Kept too'`)
+	do(t, ctx, chromedp.Navigate("about:blank"))
+	p.server.CloseClientConnections() // a request may outlive its page for a moment
+	hold.release(p)
+	// And they are saved as soon as a page finds the server, whatever became of the file.
+	p.answerFields(nil)
+	p.open(t, ctx)
+	if err := eventually(ctx, func() bool {
+		return p.savedAs(video, "name") == "Kept" && p.savedAs(video, "description") == "Kept too"
+	}); err != nil {
+		t.Fatalf("what was typed was not saved after %d tries", tries.Load())
+	}
+}
+
+func TestLeavingIsWarnedOfWhileAnUploadRuns(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "lesson.mp4", whole)
+	const warned = `(() => { const event = new Event('beforeunload', { cancelable: true }); return !dispatchEvent(event) })()`
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	until(t, ctx, `!`+warned)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	until(t, ctx, warned)
+	do(t, ctx, press(0, "pause"))
+	until(t, ctx, `!`+warned)
+	hold.release(p)
+	do(t, ctx, press(0, "resume"))
+	until(t, ctx, isIn(0, "finished")+` && !`+warned)
+}
+
+// What this page uploads is not shown a second time in the list that is pushed.
+func TestUploadIsShownOnce(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "lesson.mp4", whole)
+	hold := p.hold(sent)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	var list strings.Builder
+	own := []views.CreatorsVideo{{Video: creatorsvideos.Video{ID: video, State: creatorsvideos.Uploading}}, {Video: creatorsvideos.Video{ID: videoID, State: creatorsvideos.Published}}}
+	if err := views.CreatorsVideos(own).Render(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	push := fmt.Sprintf(`htmx.swap({ text: %q, target: document.getElementById('%s'), swap: 'outerMorph', sourceElement: document.body })`, list.String(), views.CreatorsVideosID)
+	for range 2 {
+		do(t, ctx, chromedp.Evaluate(push, nil))
+		until(t, ctx, `document.querySelectorAll('[data-creators-video]').length === 2 && document.querySelector('[data-here]').dataset.creatorsVideo === '`+video+`' && document.querySelectorAll('[data-here]').length === 1`)
+	}
+	hold.release(p)
+	until(t, ctx, isIn(0, "finished")+` && !document.querySelector('[data-here]')`)
+}
+
+func TestFilesAreDropped(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	p.open(t, ctx)
+	do(t, ctx, chromedp.Evaluate(`{
+		const dataTransfer = new DataTransfer()
+		dataTransfer.items.add(new File(['one'], 'one.mp4'))
+		dataTransfer.items.add(new File(['two'], 'two.mp4'))
+		const over = new DragEvent('dragover', { bubbles: true, cancelable: true, dataTransfer })
+		document.querySelector('.upload-drop').dispatchEvent(over)
+		window.over = document.querySelector('#upload').hasAttribute('data-upload-over') && over.defaultPrevented
+		document.querySelector('.upload-drop').dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }))
+	}`, nil))
+	until(t, ctx, `window.over && !document.querySelector('[data-upload-over]')`)
+	until(t, ctx, isIn(0, "finished")+` && `+isIn(1, "finished"))
+	p.has(t, idOf(t, ctx, 1), []byte("one"))
+	p.has(t, idOf(t, ctx, 0), []byte("two"))
 }

@@ -1,55 +1,34 @@
 // How fast an upload goes and how long it still takes, in the words of the page.
 const smoothing = 4 // seconds
-const often = 250 // milliseconds between two looks
+const often = 0.25 // seconds between two looks
 
-export class Pace {
-  speed = 0 // bytes a second
+// newPace returns a function that says how far an upload has come with so many bytes sent.
+export function newPace(total, word) {
+  const fill = (name, values) => word(name).replace(/\{(\w+)\}/g, (_, key) => values[key])
+  let speed = 0 // bytes a second
+  let last = { at: 0, sent: Infinity }
 
-  constructor(total, word) {
-    this.total = total
-    this.fill = (name, values) => word(name).replace(/\{(\w+)\}/g, (_, key) => values[key])
-  }
-
-  // rest says that nothing is sent for a while.
-  rest() {
-    this.at = undefined
-  }
-
-  // words says how far it has come with so many bytes sent.
-  words(sent) {
-    const { total, fill } = this
-    const percent = Math.floor((100 * sent) / total)
-    const parts = [fill('facts', { percent, done: bytes(sent), total: bytes(total) })]
-    if (sent < total) {
-      this.#look(sent)
-      if (this.speed) parts.push(fill('speed', { speed: bytes(this.speed) }), this.#left((total - sent) / this.speed))
-    }
-    return parts.join(' · ')
-  }
-
-  #look(sent) {
-    const now = performance.now()
-    if (this.at !== undefined && sent >= this.sent) {
-      const seconds = (now - this.at) / 1000
-      if (seconds * 1000 < often) return
-      const speed = (sent - this.sent) / seconds
-      this.speed += (speed - this.speed) * (this.speed ? 1 - Math.exp(-seconds / smoothing) : 1)
-    }
-    this.at = now
-    this.sent = sent
+  return (sent) => {
+    const at = performance.now() / 1000
+    const seconds = at - last.at
+    const begins = sent < last.sent || seconds > 5 // or goes on after a while
+    if (!begins && seconds > often) speed += ((sent - last.sent) / seconds - speed) * (speed ? 1 - Math.exp(-seconds / smoothing) : 1)
+    if (begins || seconds > often) last = { at, sent }
+    const facts = fill('facts', { percent: Math.floor((100 * sent) / total), done: bytes(sent), total: bytes(total) })
+    return speed && sent < total ? [facts, fill('speed', { speed: bytes(speed) }), left((total - sent) / speed)].join(' · ') : facts
   }
 
   // An estimate is said coarser than it is known: it would jump otherwise.
-  #left(seconds) {
-    if (seconds < 10) return this.fill('few-seconds')
-    if (seconds < 60) return this.fill('seconds', { n: Math.round(seconds / 10) * 10 })
-    if (seconds < 3600) return this.fill('minutes', { n: Math.round(seconds / 60) })
-    return this.fill('hours', { n: Math.round(seconds / 3600) })
+  function left(seconds) {
+    if (seconds < 10) return word('few-seconds')
+    if (seconds < 60) return fill('seconds', { n: Math.round(seconds / 10) * 10 })
+    if (seconds < 3600) return fill('minutes', { n: Math.round(seconds / 60) })
+    return fill('hours', { n: Math.round(seconds / 3600) })
   }
 }
 
 // bytes writes a length as the page does.
-export function bytes(n) {
+function bytes(n) {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
   let unit = 0
   for (; n >= 1024 && unit < 4; unit++) n /= 1024

@@ -2,38 +2,32 @@
 // not saved: { url, id, title, description }. It outlives the page.
 const prefix = 'upload '
 
-// recall returns what can be remembered of a file, which is known by its name, length and date.
-export function recall({ name, size, lastModified }) {
-  return memoryOf(prefix + JSON.stringify([name, size, lastModified]))
-}
+// recall returns what is remembered of a file, which is known by its name, length and date.
+export const recall = ({ name, size, lastModified }) => memory(prefix + [size, lastModified, name])
 
 // recallAll returns all that is remembered.
 export function recallAll() {
   try {
-    return Object.keys(localStorage).filter((key) => key.startsWith(prefix)).map(memoryOf)
+    return Object.keys(localStorage).filter((key) => key.startsWith(prefix)).map(memory)
   } catch {
     return []
   }
 }
 
 // A browser may keep nothing, or not let us ask: then it is kept as long as the page.
-function memoryOf(key) {
-  let kept = {}
-  try {
-    kept = JSON.parse(localStorage.getItem(key)) ?? {}
-  } catch {}
-  return {
-    get: () => kept,
-    set(changes) {
-      kept = { ...kept, ...changes }
-      const { url, title, description } = kept
+function memory(key) {
+  const memory = {
+    keep(changes) {
+      Object.assign(memory, changes)
+      const kept = JSON.stringify(memory)
       try {
-        if ((url ?? title ?? description) === undefined) localStorage.removeItem(key)
-        else localStorage.setItem(key, JSON.stringify(kept))
+        if (/"(url|title|description)":/.test(kept)) localStorage.setItem(key, kept)
+        else localStorage.removeItem(key)
       } catch {}
     },
-    forget() {
-      this.set({ url: undefined, title: undefined, description: undefined })
-    },
   }
+  try {
+    Object.assign(memory, JSON.parse(localStorage.getItem(key)))
+  } catch {}
+  return memory
 }

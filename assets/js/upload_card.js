@@ -3,68 +3,66 @@
 // again.
 import { Upload } from 'tus-js-client'
 import { autosave } from './autosave.js'
-import { backoff, pause } from './backoff.js'
-import { bytes, Pace } from './pace.js'
+import { insist, passes, rest } from './insist.js'
+import { newPace } from './pace.js'
 import { recall } from './recall.js'
 import { inTurn } from './turn.js'
 
 const running = new Set(['waiting', 'resuming', 'uploading', 'offline', 'finishing'])
 const stoppable = new Set(['paused', 'logged-out', ...running])
-const firstPause = 500
-const longestPause = 15_000
+const refusals = { 401: 'logged-out', 403: 'over-quota', 404: 'expired', 410: 'expired', 413: 'too-large', 507: 'no-room' }
 const silence = 30_000 // milliseconds without a byte after which a connection is dead
 const patience = 120_000 // with all bytes sent: the server puts the file where it belongs
 
 // newCard shows a card for a file and uploads it when its turn comes; room is how many bytes the
 // person may hand in.
-export function newCard(section, file, room, typed) {
+export function newCard(section, file, room) {
   const { endpoint, videos, mostBytes } = section.dataset
+  const { name, size, type } = file
   const card = section.querySelector('[data-upload-template]').content.firstElementChild.cloneNode(true)
   const part = (name) => card.querySelector(`[data-upload-${name}]`)
   const word = (name) => card.querySelector(`[data-word="${CSS.escape(name)}"]`)?.textContent
   const memory = recall(file)
-  const earlier = memory.get().url // of a page that was closed
-  const pace = new Pace(file.size, word)
-  const fields = autosave(part('fields'), memory, videos, word, typed)
-  let halt = () => {}
-  let nudge
+  const earlier = memory.url // of a page that was closed
+  const save = autosave(part('fields'), memory, videos, word)
+  const facts = newPace(size, word)
+  let state
+  let halt // ends what is being sent, or the pause before it is sent again
   let known = 0 // bytes that the server has
   let failures = 0
-  let claimed = earlier ? 0 : file.size // what the server counts already is not counted twice
+  let claimed = earlier ? 0 : size // what the server counts already is not counted twice
   let upload = newUpload(earlier)
+  const runs = () => running.has(state)
 
-  const state = () => card.dataset.state
-  const runs = () => running.has(state())
-
-  part('name').textContent = file.name
-  part('pause').addEventListener('click', () => stop('paused'))
-  part('resume').addEventListener('click', queue)
-  part('cancel').addEventListener('click', () => {
+  part('name').textContent = name
+  part('pause').onclick = () => stop('paused')
+  part('resume').onclick = queue
+  part('cancel').onclick = () => {
     stop('canceled')
     if (upload.url) remove()
-  })
-  addEventListener('online', () => halt('online')) // the old connection may be dead without knowing it
+  }
+  addEventListener('online', () => halt?.('online')) // the old connection may be dead without knowing it
   section.querySelector('[data-uploads]').prepend(card)
-  const refusal = !file.size ? 'empty-file' : file.size > mostBytes ? 'too-large' : claimed > room ? 'over-quota' : ''
-  if (refusal) stop(refusal)
+  if (!size) stop('empty-file')
+  else if (size > mostBytes) stop('too-large')
+  else if (claimed > room) stop('over-quota')
   else queue()
   return { runs, claims: () => claimed }
 
   function queue() {
     show('waiting')
-    nudge?.abort()
+    halt?.()
     inTurn(run)
   }
 
   function stop(name, words) {
     show(name, words)
     if (!stoppable.has(name)) claimed = 0
-    halt(name)
-    nudge?.abort()
+    halt?.(name)
   }
 
   async function run() {
-    if (state() !== 'waiting') return // it was stopped, or another turn has come first
+    if (state !== 'waiting') return // it was stopped, or another turn has come first
     while (runs()) {
       show(upload.url || earlier ? 'resuming' : 'uploading')
       try {
@@ -81,15 +79,19 @@ export function newCard(section, file, room, typed) {
       // Where there is an URL, tus must not begin anew because a server that restarts has said 502.
       endpoint: url ? null : endpoint,
       uploadUrl: url,
-      metadata: { filename: file.name, filetype: file.type, ...fields.values() },
+      metadata: { filename: name, filetype: type },
       retryDelays: null,
       storeFingerprintForResuming: false,
       onUploadUrlAvailable() {
         upload.options.endpoint = null
-        fields.belongTo((card.dataset.video = idOf(upload.url)))
-        memory.set({ url: upload.url })
-        if (!runs()) halt(state())
-        if (state() === 'canceled') remove()
+        const [name] = /[^/]+$/.exec(upload.url)
+        upload.url = `${endpoint}/${name}` // whatever scheme and host the server thinks it has
+        const id = name.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') // a UUID
+        card.dataset.video = id
+        memory.keep({ url: upload.url, id })
+        save()
+        if (!runs()) halt(state)
+        if (state === 'canceled') remove()
       },
       onAfterResponse(_, response) {
         const offset = Number(response.getHeader('Upload-Offset'))
@@ -100,8 +102,8 @@ export function newCard(section, file, room, typed) {
   }
 
   function send() {
+    let timer
     return new Promise((resolve, reject) => {
-      let timer
       const alive = (limit) => {
         clearTimeout(timer)
         timer = setTimeout(() => halt('silence', true), limit)
@@ -109,91 +111,79 @@ export function newCard(section, file, room, typed) {
       // A request that begins an upload is left to its end: its answer says where it is.
       halt = (why, inAnyCase) => {
         if (!upload.url && !inAnyCase) return
-        clearTimeout(timer)
         upload.abort()
         reject(why)
       }
       Object.assign(upload.options, {
         onProgress(sent) {
           if (!runs()) return
-          alive(sent < file.size ? silence : patience)
-          show(sent < file.size ? 'uploading' : 'finishing')
+          alive(sent < size ? silence : patience)
+          show(sent < size ? 'uploading' : 'finishing')
           tell(sent)
         },
         onSuccess: resolve,
         onError: reject,
       })
       alive(silence)
-      pace.rest()
       upload.start()
-    }).finally(() => halt('over'))
+    }).finally(() => {
+      clearTimeout(timer)
+      halt = undefined
+    })
   }
 
   // judge finds out what an error means: to wait and go on, or to stop.
-  async function judge(error) {
-    const answer = error.originalResponse
+  async function judge({ originalResponse: answer }) {
     const status = answer?.getStatus()
-    const final = { 401: 'logged-out', 403: 'over-quota', 404: 'expired', 410: 'expired', 413: 'too-large', 507: 'no-room' }[status]
-    if (final === 'expired' && earlier && !known) {
+    if (!passes(status)) {
+      const refusal = refusals[status] ?? 'refused'
+      if (refusal !== 'expired') return stop(refusal, status === 401 ? '' : inWords(answer))
+      if (known || !earlier) return memory.keep({ url: undefined }), stop(refusal)
       upload = newUpload()
-      claimed = file.size
-    } else if (final || (status >= 400 && status < 500 && ![408, 409, 423, 425, 429].includes(status))) {
-      if (final === 'expired') memory.set({ url: undefined })
-      stop(final ?? 'refused', final === 'expired' || status === 401 ? undefined : said(answer))
-    } else if (!answer && !(await isReadable(file))) {
-      stop('unreadable')
-    } else {
-      show('offline')
-      nudge = new AbortController()
-      await pause(backoff(failures++, firstPause, longestPause), nudge.signal)
+      claimed = size
+      return
     }
+    if (!answer && !(await isReadable(file))) return stop('unreadable')
+    show('offline')
+    const stopped = new AbortController()
+    halt = () => stopped.abort()
+    await rest(failures++, stopped.signal)
   }
 
-  // said is what the server says, which may be the name of a word in the page.
-  function said(answer) {
+  // inWords is what the server says, which may be the name of a word in the page.
+  function inWords(answer) {
     const text = (answer.getBody() ?? '').replace(/^[A-Z_]+: /, '').trim()
-    return word(text) ?? (/^text\/plain/.test(answer.getHeader('Content-Type')) && text.length < 300 && text)
+    return word(text) ?? (/^text\/plain/.test(answer.getHeader('Content-Type')) && text)
   }
 
   function finish() {
-    tell(file.size)
-    memory.set({ url: undefined })
-    const link = part('link')
-    link.href = `${videos}/${card.dataset.video}`
-    link.hidden = false
+    tell(size)
+    memory.keep({ url: undefined })
+    part('link').href = `${videos}/${card.dataset.video}`
+    part('link').hidden = false
     show('finished')
   }
 
-  // What the server has of it goes; the list does not wait for that.
-  async function remove() {
-    memory.forget()
-    for (let attempt = 0; ; attempt++) {
-      const status = await Upload.terminate(upload.url, { retryDelays: null }).then(
-        () => 204,
-        (error) => error.originalResponse?.getStatus() ?? 503,
-      )
-      if (status < 500 && ![409, 423, 429].includes(status)) return
-      await pause(backoff(attempt, firstPause, longestPause))
-    }
+  // What the server has of it goes.
+  function remove() {
+    memory.keep({ url: undefined, title: undefined, description: undefined })
+    insist(upload.url, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })
   }
 
   function tell(sent) {
-    part('progress').value = (100 * sent) / file.size
-    part('facts').textContent = pace.words(sent)
+    part('progress').value = (100 * sent) / size
+    part('facts').textContent = facts(sent)
   }
 
-  function show(name, words = word(name)) {
-    if (state() === name) return
-    card.dataset.state = name
+  function show(name, words) {
+    if (state === name) return
+    state = card.dataset.state = name
     part('status').textContent = words || word(name) || ''
     part('pause').hidden = !runs()
     part('resume').hidden = runs() || !stoppable.has(name)
     part('cancel').hidden = !stoppable.has(name)
   }
 }
-
-// The id of a video is that of its upload, with the dashes of a UUID.
-const idOf = (url) => /[^/]+$/.exec(url)[0].replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
 const isReadable = (file) =>
   file
