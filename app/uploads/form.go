@@ -20,9 +20,6 @@ const (
 	mostParts = 16
 	// formBytes is how much longer than its file a form is at most.
 	formBytes = 2*mostField + 64<<10
-	// leftover is how much of a form that was refused is read nevertheless: a browser that
-	// cannot send shows no answer.
-	leftover = 64 << 20
 )
 
 // form takes an upload in one request, from browsers without scripts.
@@ -48,13 +45,12 @@ func (a *App) form(c echo.Context) error {
 		return err
 	}
 	if refused.code != "" {
-		io.CopyN(io.Discard, body, leftover)
 		f.typed.Problem = refused.code
 		status := refused.status
 		if status == http.StatusForbidden { // that is said of other sites
 			status = http.StatusUnprocessableEntity
 		}
-		return a.problem(c, status, f.typed)
+		return f.refuse(status)
 	}
 	if err := a.finish(c.Request().Context(), u); err != nil { // it is kept, and is handed over later
 		a.complain("an upload waits", u, err)
@@ -72,6 +68,21 @@ type form struct {
 	upload upload // once its file has begun
 	part   string // the file that it is written to
 }
+
+// refuse answers while the file is still being sent. What comes is read for a little
+// while: a browser that finds the connection closed may not look for an answer.
+func (f *form) refuse(status int) error {
+	response := f.visit.c.Response()
+	control := http.NewResponseController(response)
+	if err := errors.Join(control.EnableFullDuplex(), f.app.problem(f.visit.c, status, f.typed), control.Flush(), control.SetReadDeadline(time.Now().Add(farewell))); err != nil {
+		return err
+	}
+	io.Copy(io.Discard, f.body.ReadCloser)
+	return nil
+}
+
+// farewell is how long a form is read that was refused.
+const farewell = 5 * time.Second
 
 var incomplete = refusal{http.StatusUnprocessableEntity, "incomplete"}
 
@@ -123,10 +134,12 @@ func (f *form) receive(r *http.Request) (upload, error) {
 	if u.Title == "" {
 		u.Title = titleOf(u.FileName)
 	}
-	u.Bytes = u.arrived
-	asking, cancel := context.WithTimeout(ctx, queryTime)
-	defer cancel()
-	if err := a.admit(asking, u, func() error { return a.folder.create(u, f.part) }); err != nil {
+	if u.Bytes = u.arrived; u.Bytes == 0 {
+		return upload{}, refusal{http.StatusUnprocessableEntity, "empty-file"}
+	}
+	// It is within the limits, and nobody is asked again: the person cannot send it once more
+	// from where it stopped.
+	if err := a.folder.create(u, f.part); err != nil {
 		return upload{}, err
 	}
 	u.here = true
@@ -146,7 +159,7 @@ func field(part *multipart.Part, clean func(string) string) (string, error) {
 }
 
 // file writes the file to the disk. How long it is is known at its end only; until then
-// it counts as what is left of the form.
+// it counts as what is left of the form, which is exact to some kilobytes.
 func (f *form) file(ctx context.Context, part *multipart.Part, length int64) error {
 	if part.FileName() == "" || f.part != "" {
 		return nil
@@ -228,23 +241,20 @@ type slowBody struct {
 	io.ReadCloser
 	c       *http.ResponseController
 	silence time.Duration
-	read    int64 // bytes
-	cut     error
+	awaited time.Time // until then, at least
+	read    int64     // bytes
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
-	if b.cut != nil {
-		return 0, b.cut
-	}
-	now := time.Now()
-	if err := errors.Join(b.c.SetReadDeadline(now.Add(b.silence)), b.c.SetWriteDeadline(now.Add(2*b.silence))); err != nil {
-		return 0, err
+	// Not with each of many short reads: it costs more than they do.
+	if now := time.Now(); b.awaited.Sub(now) < b.silence*7/8 {
+		b.awaited = now.Add(b.silence)
+		if err := errors.Join(b.c.SetReadDeadline(b.awaited), b.c.SetWriteDeadline(b.awaited.Add(b.silence))); err != nil {
+			return 0, err
+		}
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
-	if err != nil {
-		b.cut = err
-	}
 	return n, err
 }
 

@@ -55,7 +55,8 @@ type site struct {
 	problem  func(c echo.Context, status int, typed views.UploadForm) error
 	config   Config
 	logged   logged
-	pool     *pgxpool.Pool // of what the application writes to
+	pool     *pgxpool.Pool // the application's, of the message store
+	views    *pgxpool.Pool // likewise
 	away     atomic.Bool   // Postgres, for the application
 	ended    sync.Map      // sessions
 }
@@ -85,19 +86,9 @@ func start(t testing.TB, change ...func(*Config, *times)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, own: creatorsvideos.NewQueries(database.Views)}
-	config := database.MessageStore.Config()
-	dial := config.ConnConfig.DialFunc
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if s.away.Load() {
-			return nil, errors.New("no Postgres")
-		}
-		return dial(ctx, network, address)
-	}
-	if s.pool, err = pgxpool.NewWithConfig(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.pool.Close)
+	s := &site{t: t}
+	s.pool, s.views = s.connect(database.MessageStore), s.connect(database.Views)
+	s.own = creatorsvideos.NewQueries(s.views)
 	s.store = messagestore.New(s.pool)
 	if s.media, err = media.Open(t.Context(), "", s.folder()); err != nil {
 		t.Fatal(err)
@@ -130,6 +121,26 @@ func start(t testing.TB, change ...func(*Config, *times)) *site {
 		}
 	})
 	return s
+}
+
+// connect returns the application's pool of a database: one that Postgres can be taken
+// away from.
+func (s *site) connect(database *pgxpool.Pool) *pgxpool.Pool {
+	s.t.Helper()
+	config := database.Config()
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if s.away.Load() {
+			return nil, errors.New("no Postgres")
+		}
+		return dial(ctx, network, address)
+	}
+	pool, err := pgxpool.NewWithConfig(s.t.Context(), config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(pool.Close)
+	return pool
 }
 
 // folder returns a folder, for tests in memory where there is one, for benchmarks on the
@@ -194,6 +205,7 @@ func (s *site) who(_ context.Context, userID, sessionID string, _ int64) (web.Pe
 func (s *site) leave() (undo func()) {
 	s.away.Store(true)
 	s.pool.Reset()
+	s.views.Reset()
 	return func() { s.away.Store(false) }
 }
 
