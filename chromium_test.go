@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -75,7 +76,7 @@ func person(t *testing.T, browser context.Context) *tab {
 func open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(parent, options...)
-	ctx, cancel := context.WithTimeout(ctx, 3*patience)
+	ctx, cancel := context.WithTimeout(ctx, 8*patience)
 	t.Cleanup(func() { cancel(); closeTab() })
 	p := &tab{t: t, ctx: ctx}
 	chromedp.ListenTarget(ctx, func(event any) {
@@ -120,6 +121,12 @@ func (p *tab) goTo(url string) {
 
 // waitFor waits until an expression of JavaScript is true in the page.
 func (p *tab) waitFor(what, expression string) {
+	p.t.Helper()
+	p.waitLong(patience, what, expression)
+}
+
+// waitLong waits for what takes its time.
+func (p *tab) waitLong(patience time.Duration, what, expression string) {
 	p.t.Helper()
 	err := chromedp.Run(p.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
 	if err != nil {

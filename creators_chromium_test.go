@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -46,7 +47,7 @@ func TestACreatorPublishesWhileAnotherLooks(t *testing.T) {
 	database := dbtest.New(t)
 	s := startOn(t, database)
 	f := newFilms(t)
-	film := f.run("A first film.mp4", args(picture("1280x720", 8), sound(8), h264, "-shortest")...)
+	film := f.run("A first film.mp4", args(picture("1280x720", 4), sound(4), h264, "-shortest")...)
 	browser := chromium(t)
 	home := person(t, browser)
 	home.goTo(s.url)
@@ -68,8 +69,8 @@ func TestACreatorPublishesWhileAnotherLooks(t *testing.T) {
 	if !messagestore.ValidID(id) {
 		t.Fatalf("the list names %q", id)
 	}
-	home.waitFor("its card appears by itself", fmt.Sprintf(`document.querySelector('.card a[href="/videos/%s"]')?.textContent.includes("A film about a test picture")`, id))
-	creator.waitFor("it is published", `document.querySelector('[data-creators-video]').dataset.state === "published"`)
+	home.waitLong(filmPatience, "its card appears by itself", fmt.Sprintf(`document.querySelector('.card a[href="/videos/%s"]')?.textContent.includes("A film about a test picture")`, id))
+	creator.waitLong(filmPatience, "it is published", `document.querySelector('[data-creators-video]').dataset.state === "published"`)
 	for _, p := range []*tab{home, creator} {
 		if p.evaluate(`window.notReloaded`) != "same page" {
 			t.Error("a page was reloaded")
@@ -110,14 +111,16 @@ func TestAVideoIsNamedOnItsPage(t *testing.T) {
 		p.press(`form[action="` + edit + `/name"] button`)
 		p.sees("it is done", `data-operation="done"[\s\S]*After`)
 		p.goTo(s.url + edit)
-		p.fill(`form[action="`+edit+`/name"] input[name="name"]`, "After")
+		p.fill(`form[action="`+edit+`/name"] input[name="name"]`, strings.Repeat("too long ", 20))
 		p.press(`form[action="` + edit + `/name"] button`)
-		p.sees("the same name is refused, and given back", `data-operation="failed"[\s\S]*value="After"`)
+		p.sees("a name that is too long is refused, and given back", `data-operation="failed"[\s\S]*value="too long too long`)
 		p.fill(`input[name="name"]`, "At last")
 		p.press(`form[action="` + edit + `/name"] button`)
 		p.sees("the next one is taken", `data-operation="done"[\s\S]*At last`)
-		p.goTo(s.url + "/creators-portal")
-		p.sees("the list has it", `At last`)
+		until(t, "the list has it", func() bool {
+			p.goTo(s.url + "/creators-portal")
+			return strings.Contains(p.now(), "At last")
+		})
 		if n := count(happened(t, database, id), "VideoNameRejected"); n != 1 {
 			t.Errorf("refused %d times", n)
 		}
