@@ -40,7 +40,7 @@ func TestPlayableAsItIs(t *testing.T) {
 		"still.jpg":   {picture + "-frames:v 1", AsItIs{}, notAVideo},
 		"moving.gif":  {picture, AsItIs{}, notAVideo},
 		"still.avif":  {picture + "-frames:v 1 -c:v libaom-av1 -cpu-used 8", AsItIs{}, notAVideo},
-		"huge.mp4":    {"-f lavfi -i color=s=7000x7000:r=25 -frames:v 1 " + h264fast, AsItIs{}, tooBig},
+		"huge.mp4":    {"-f lavfi -i color=s=6100x6100:r=25 -frames:v 1 " + h264fast, AsItIs{}, tooBig},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

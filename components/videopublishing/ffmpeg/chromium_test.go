@@ -27,11 +27,10 @@ const page = `<!doctype html><title>films</title><link rel="icon" href="data:,">
 window.seen = {};
 function watch(key, video, source) {
   const s = seen[key] = { problems: [] };
-  video.muted = true;
+  video.muted = video.autoplay = true;
   video.addEventListener('error', () => s.problems.push('error ' + video.error.code + ' ' + video.error.message));
   video.addEventListener('ended', () => { Object.assign(s, { at: video.currentTime, lasts: video.duration, width: video.videoWidth, height: video.videoHeight, from: video.buffered.length ? video.buffered.start(0) : -1, done: true }); });
   document.documentElement.append(video);
-  video.play().catch(e => s.problems.push('' + e));
 }
 for (const name of JSON.parse(decodeURIComponent(location.hash.slice(1)))) {
   const path = '/films/' + name + '/';

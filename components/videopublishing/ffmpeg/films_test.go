@@ -383,7 +383,7 @@ func TestPicturesAndSoundStayTogether(t *testing.T) {
 				return seconds
 			}
 			offset, _ := strconv.ParseFloat(late, 64)
-			if seen, heard := at(`black_end:([0-9.]+)`), at(`silence_end: ([0-9.]+)`); math.Abs(seen-heard) > 0.04 || math.Abs(seen-1-offset) > 0.04 {
+			if seen, heard := at(`black_end:([0-9.]+)`), at(`silence_end: ([0-9.]+)`); math.Abs(seen-heard) > 0.04 || math.Abs(seen-1-offset) > 0.06 {
 				t.Errorf("seen at %v, heard at %v", seen, heard)
 			}
 		})

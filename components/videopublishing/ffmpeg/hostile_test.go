@@ -90,8 +90,8 @@ func TestWhatIsNoFilmIsRefused(t *testing.T) {
 		"nothing but a head":                              {text("\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"), damaged},
 		"an MP4 of ten hours in two pictures":             {made("film.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=0.08 -vf setpts=N*36000/TB -vsync passthrough "+h264fast), filmTooLong},
 		"a header of ten hours":                           {func(t *testing.T) string { return lasting(t, made("film.mkv", six)(t), 10*time.Hour) }, filmTooLong},
-		"a huge picture":                                  {made("film.mp4", "-f lavfi -i color=s=7000x7000:r=25 -frames:v 1 "+h264fast), tooBig},
-		"a picture that was small before it was unpacked": {made("film.mov", "-f lavfi -i color=s=7000x7000:r=25 -frames:v 1 -c:v png"), tooBig},
+		"a huge picture":                                  {made("film.mp4", "-f lavfi -i color=s=6100x6100:r=25 -frames:v 1 "+h264fast), tooBig},
+		"a picture that was small before it was unpacked": {made("film.mov", "-f lavfi -i color=s=6100x6100:r=25 -frames:v 1 -c:v png"), tooBig},
 		"a playlist of another file": {func(t *testing.T) string {
 			return asMP4(t, []byte("#EXTM3U\n#EXTINF:1,\nfile:"+secret(t)+"\n#EXT-X-ENDLIST\n"))
 		}, notAVideo},
