@@ -14,7 +14,7 @@ import (
 const (
 	// mostForm is how much of a form with a file is read, most of it for nothing: a browser
 	// that cannot send its form to the end shows no answer. Somebody may have chosen the film.
-	mostForm  = 64 << 20
+	mostForm  = 16 << 20
 	mostField = 1 << 10
 	mostParts = 10
 )
