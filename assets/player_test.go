@@ -264,6 +264,7 @@ func TestPlayerFallsBack(t *testing.T) {
 	c, ctx := newCinema(t), watched(t)
 	c.gone.Store(true)
 	do(t, ctx, chromedp.Navigate(c.url+"?t=7"))
+	until(t, ctx, theVideo+`.currentTime === 7`)
 	pressPlay(t, ctx)
 	until(t, ctx, theVideo+`.currentSrc.includes('/media/video.mp4') && `+isPast(7.5)+` && !document.querySelector('[data-failed]')`)
 }
@@ -396,6 +397,7 @@ func TestPlayerWaitsForTheServer(t *testing.T) {
 	do(t, ctx, chromedp.Click("media-play-button"))
 	until(t, ctx, `!`+theVideo+`.paused`)
 	c.hold.Store(false)
+	do(t, ctx, chromedp.Evaluate(`window.dispatchEvent(new Event('online'))`, nil)) // which ends a pause
 	until(t, ctx, playsHLS+` && `+isPast(0.5)+` && !document.querySelector('[data-failed]')`)
 }
 

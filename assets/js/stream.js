@@ -6,7 +6,7 @@ import { Renditions } from './renditions.js'
 import { startOf } from './resume.js'
 
 const firstPause = 500
-const longestPause = 10_000
+const longestPause = 5000
 const firstBuffer = 4 // seconds that are fetched before anybody presses play
 const buffer = 60
 
@@ -18,8 +18,9 @@ else if (video) startAt(video, startOf())
 
 function stream(video, url) {
   const { paused } = video // somebody may have pressed play already
+  const start = video.currentTime || startOf()
   const hls = new Hls({
-    startPosition: video.currentTime || startOf() || -1,
+    startPosition: start || -1,
     capLevelToPlayerSize: true,
     maxBufferLength: firstBuffer,
     maxMaxBufferLength: firstBuffer,
@@ -71,7 +72,7 @@ function stream(video, url) {
     hls.destroy()
     video.removeAttribute('src')
     video.load()
-    startAt(video, currentTime)
+    startAt(video, currentTime || start)
     if (!paused) video.play().catch(() => {})
   }
 }
