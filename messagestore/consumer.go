@@ -26,11 +26,16 @@ type SubscriptionConfig struct {
 	// SaveEvery is after how many messages the position is saved; 0 is 100. It is
 	// saved also when nothing is going on, and at the end.
 	SaveEvery int
+	// Concurrency is how many messages of different streams are handled at the same
+	// time; 0 and 1 are one, in the order of all streams. With more, long work in one
+	// stream does not hold up the others, and the position is the one before the oldest
+	// message that is not done: after a crash later ones come again, done or not.
+	Concurrency int
 }
 
-// NewSubscription returns a component's subscription. Messages are handled in
-// order, at least once, by one process at a time: whoever holds the lock of the
-// subscription's slot.
+// NewSubscription returns a component's subscription. The messages of a stream are
+// handled in order, at least once, by one process at a time: whoever holds the lock
+// of the subscription's slot.
 func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 	if c.SaveEvery == 0 {
 		c.SaveEvery = 100
@@ -39,9 +44,13 @@ func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 	if c.Group.Size > 1 {
 		name += ":" + strconv.Itoa(c.Group.Member) + "of" + strconv.Itoa(c.Group.Size)
 	}
-	w := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name), lock: &lock{name: name}}
+	one := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name), lock: &lock{name: name}}
+	var w worker = one
+	if c.Concurrency > 1 {
+		w = concurrent{one}
+	}
 	s := newSubscription(name, c.Category, w)
-	s.lock = w.lock
+	s.lock = one.lock
 	return s
 }
 
@@ -74,23 +83,35 @@ type consumer struct {
 	attempts int   // at the message after at.Position
 }
 
-func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
+// errMoved says that another process has saved the position.
+var errMoved = errors.New("moved by another process")
+
+// ready reports whether this process is the active one, which then knows what has been
+// read and, where refresh, which streams have been released.
+func (c *consumer) ready(ctx context.Context, s *Subscription, refresh bool) (bool, error) {
 	taken := c.lock.taken.Load()
 	if !c.lock.held.Load() {
 		s.unsaved.Store(false)
 		s.standby(s.Status().Position, nil)
 		return false, nil
 	}
-	ticked := s.takeTick()
 	if c.loaded != taken {
 		if err := c.load(ctx); err != nil {
 			return false, err
 		}
 		c.loaded = taken
-	} else if ticked && len(c.at.Parked) > 0 {
+	} else if refresh && len(c.at.Parked) > 0 {
 		if err := c.refresh(ctx); err != nil {
 			return false, err
 		}
+	}
+	return true, nil
+}
+
+func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
+	ticked := s.takeTick()
+	if active, err := c.ready(ctx, s, ticked); !active || err != nil {
+		return false, err
 	}
 	if err := c.retryReleased(ctx, s); err != nil {
 		return false, err
@@ -212,7 +233,7 @@ func (c *consumer) refresh(ctx context.Context) error {
 		}
 		if m.Type != (streamReleased{}).MessageType() {
 			c.loaded = 0
-			return Transient(fmt.Errorf("%s was moved by another process", c.stream))
+			return Transient(fmt.Errorf("%s was %w", c.stream, errMoved))
 		}
 		c.version = m.Position
 		released, err := Decode[streamReleased](m)

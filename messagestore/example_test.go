@@ -91,6 +91,52 @@ func ExampleNewSubscription() {
 	// <nil>
 }
 
+// Long work in one stream holds up no other: the first transfer waits for the second,
+// and a third, of the stream of the first, for that one.
+func ExampleSubscriptionConfig_concurrency() {
+	database := exampleDatabase()
+	store := messagestore.New(database.MessageStore)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	second := make(chan struct{})
+	handle := func(ctx context.Context, m messagestore.Message[Transfer]) error {
+		switch m.Data.Amount {
+		case 1:
+			select {
+			case <-second:
+			case <-ctx.Done(): // whatever takes long must be able to stop
+				return ctx.Err()
+			}
+		case 2:
+			defer close(second)
+		}
+		fmt.Println(m.Stream, m.Data.Amount)
+		return nil
+	}
+	for i, id := range []string{"long", "short", "long"} {
+		if _, err := store.Write(ctx, transfers.CommandStream(id), Transfer{id, int64(i + 1)}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	commands := messagestore.NewSubscription(store, messagestore.SubscriptionConfig{
+		Name: "bank:commands", Category: transfers.Commands(), Concurrency: 2,
+		Handlers: []messagestore.Handler{messagestore.On(handle)},
+	})
+	all := messagestore.NewSubscriptions(exampleListen(database), nil, commands)
+	stopped := make(chan error)
+	go func() { stopped <- all.Run(ctx) }()
+	if err := all.CaughtUp(ctx, store); err != nil {
+		log.Fatal(err)
+	}
+	stop()
+	<-stopped
+	// Output:
+	// transfer:command-short 2
+	// transfer:command-long 1
+	// transfer:command-long 3
+}
+
 // A projection keeps a table: rows and checkpoint change together.
 func ExampleNewProjection() {
 	database := exampleDatabase()

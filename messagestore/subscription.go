@@ -185,6 +185,7 @@ func (s *Subscription) step(ctx context.Context) (bool, error) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		s.set(func(status *Status) { status.State = Draining })
+		s.nudge()
 		pause(work, drainGrace)
 		cancel()
 	})()
@@ -216,24 +217,26 @@ func (s *Subscription) failed(err error, attempt int) {
 
 // progressed records the position after a step; it is the end of any error.
 func (s *Subscription) progressed(position int64, handled int, parked map[Stream]ParkedStream, more bool) {
-	s.set(func(status *Status) {
-		status.Position, status.LastError = position, ""
-		status.Head = max(status.Head, position)
-		status.Handled += int64(handled)
-		status.Parked = maps.Clone(parked)
-		if position >= status.Head {
-			status.LagMessages, status.LagSeconds = 0, 0
-		}
-		switch {
-		case status.State == Draining:
-		case more:
-			status.State = CatchingUp
-		case len(parked) > 0:
-			status.State = Parked
-		default:
-			status.State = Live
-		}
-	})
+	s.set(func(status *Status) { status.progressed(position, handled, parked, more) })
+}
+
+func (status *Status) progressed(position int64, handled int, parked map[Stream]ParkedStream, more bool) {
+	status.Position, status.LastError = position, ""
+	status.Head = max(status.Head, position)
+	status.Handled += int64(handled)
+	status.Parked = maps.Clone(parked)
+	if position >= status.Head {
+		status.LagMessages, status.LagSeconds = 0, 0
+	}
+	switch {
+	case status.State == Draining:
+	case more:
+		status.State = CatchingUp
+	case len(parked) > 0:
+		status.State = Parked
+	default:
+		status.State = Live
+	}
 }
 
 func (s *Subscription) standby(position int64, parked map[Stream]ParkedStream) {
