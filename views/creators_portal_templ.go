@@ -852,13 +852,13 @@ func stateTag(v CreatorsVideo) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		case creatorsvideos.Publishing:
-			if v.Progress.Percent > 0 {
-				templ_7745c5c3_Err = tag("open", "clock", "Being made").Render(ctx, templ_7745c5c3_Buffer)
+			if v.Progress.Step == "" || v.Progress.Step == "waiting" {
+				templ_7745c5c3_Err = tag("open", "clock", "Waits to be made").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = tag("open", "clock", "Waits to be made").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = tag("open", "clock", "Being made").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
