@@ -180,14 +180,21 @@ const littleRoom = 64 << 20
 // is full. Any other that is no refusal of the film may be there for ever.
 func (f *folder) trouble(err error) error {
 	var no *ffmpeg.Refusal
-	var disk syscall.Statfs_t
 	if errors.As(err, &no) {
 		return err
 	}
-	if errors.Is(err, syscall.ENOSPC) || syscall.Statfs(f.path, &disk) == nil && int64(disk.Bavail)*disk.Bsize < littleRoom {
-		return messagestore.Transient(fmt.Errorf("there is no room in %s: %w", filepath.Dir(f.path), err))
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	for _, says := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} { // in ffmpeg's words, which are those of the C library
+		full = full || strings.Contains(strings.ToLower(err.Error()), says.Error())
 	}
-	return err
+	var disk syscall.Statfs_t
+	if syscall.Statfs(f.path, &disk) == nil {
+		full = full || int64(disk.Bavail)*disk.Bsize < littleRoom
+	}
+	if !full {
+		return err
+	}
+	return messagestore.Transient(fmt.Errorf("there is no room in %s: %w", filepath.Dir(f.path), err))
 }
 
 // sweep removes the folders of attempts that are over, which processes left that were

@@ -89,16 +89,20 @@ type work struct {
 	began  time.Time
 }
 
-// run does the work while a second goroutine looks whether it is wanted.
-func (w *work) run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
+// run does the work while a second goroutine looks whether it is wanted. Where it is not,
+// no other error is of interest: the source may have gone with the video.
+func (w *work) run(parent context.Context) error {
+	ctx, stop := context.WithCancelCause(parent)
 	var watching sync.WaitGroup
 	version := w.video.version
 	watching.Go(func() { w.watch(ctx, version, stop) })
 	defer watching.Wait()
 	defer stop(nil)
 	err := w.publish(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errUnwanted) {
+	if err == nil {
+		return nil
+	}
+	if v, fetching := w.Component.video(parent, w.video.id); fetching == nil && !v.works(w.cause.Data.Attempt) {
 		return errUnwanted
 	}
 	return err
@@ -172,14 +176,12 @@ func (w *work) publish(ctx context.Context) error {
 	one, others := ffmpeg.First(ladder)
 	w.meter.plan(film, one, others)
 
-	w.meter.step(first)
 	if err := w.make(ctx, first, source, film, []ffmpeg.Rendition{one}); err != nil {
 		return err
 	}
 	if err := w.playable(ctx, source, film); err != nil {
 		return err
 	}
-	w.meter.step(rest)
 	if err := w.make(ctx, rest, source, film, others); err != nil {
 		return err
 	}
@@ -206,6 +208,7 @@ func (w *work) make(ctx context.Context, s step, source string, film ffmpeg.Film
 	if len(missing) == 0 {
 		return nil
 	}
+	w.meter.step(s)
 	made, err := w.folder.made(s, missing)
 	if err != nil {
 		return messagestore.Transient(err)

@@ -407,7 +407,7 @@ func TestCommands(t *testing.T) {
 		id := messagestore.DeriveID("test", about)
 		t.Run(about, func(t *testing.T) {
 			t.Parallel()
-			b := bench{Scenario: messagestoretest.New(t, shared.store), Component: shared.Component, t: t, ctx: shared.ctx}
+			b := bench{Scenario: messagestoretest.New(t, shared.store), Component: shared.Component, t: t, ctx: t.Context()}
 			b.Given(publishingmsg.Category.Stream(id), of(id, test.given)...)
 			who := test.as
 			switch who {
