@@ -28,7 +28,8 @@ const (
 // processes say of theirs.
 type audience struct {
 	board   *live.Board
-	process string // its id
+	process string        // its id
+	again   time.Duration // between two rounds of all notices
 
 	mu      sync.Mutex
 	open    map[string]int      // streams, by video
@@ -38,7 +39,7 @@ type audience struct {
 
 func newAudience(board *live.Board) *audience {
 	return &audience{
-		board: board, process: messagestore.NewID(),
+		board: board, process: messagestore.NewID(), again: noticeAgain,
 		open: map[string]int{}, changed: map[string]struct{}{}, news: make(chan struct{}, 1),
 	}
 }
@@ -87,7 +88,7 @@ func (a *audience) add(videoID string, n int) {
 }
 
 func (a *audience) run(ctx context.Context) error {
-	again := time.NewTicker(noticeAgain)
+	again := time.NewTicker(a.again)
 	defer again.Stop()
 	for {
 		select {

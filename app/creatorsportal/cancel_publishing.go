@@ -14,12 +14,3 @@ func (a *App) cancelPublishing(c echo.Context) error {
 	}
 	return a.ask(c, v.ID, publishingmsg.CancelPublishing{VideoID: v.ID})
 }
-
-// retryPublishing writes RetryPublishing.
-func (a *App) retryPublishing(c echo.Context) error {
-	v, err := a.mine(c)
-	if err != nil {
-		return err
-	}
-	return a.ask(c, v.ID, publishingmsg.RetryPublishing{VideoID: v.ID})
-}
