@@ -236,7 +236,7 @@ func choose(files ...string) chromedp.Action {
 	return chromedp.SetUploadFiles("#upload-file", files, chromedp.ByQuery)
 }
 
-// card is the nth card of the page, the newest first.
+// card is the nth card of the page.
 func card(n int) string { return fmt.Sprintf(`document.querySelectorAll('[data-upload]')[%d]`, n) }
 
 func isIn(n int, state string) string { return card(n) + `?.dataset.state === '` + state + `'` }
@@ -436,7 +436,7 @@ func TestUploadsTakeTurns(t *testing.T) {
 	p.open(t, ctx)
 	do(t, ctx, choose(files...))
 	hold.await(t)
-	until(t, ctx, isIn(0, "waiting")+` && `+isIn(1, "waiting")+` && `+isIn(2, "finishing"))
+	until(t, ctx, isIn(0, "finishing")+` && `+isIn(1, "waiting")+` && `+isIn(2, "waiting"))
 	// A second page waits too.
 	other, otherContent := newFile(t, "other.mp4", 3<<20)
 	second, cancel := chromedp.NewContext(ctx)
@@ -445,7 +445,7 @@ func TestUploadsTakeTurns(t *testing.T) {
 	do(t, second, choose(other))
 	until(t, second, isIn(0, "waiting"))
 	hold.release(p)
-	for n, content := range []([]byte){contents[2], contents[1], contents[0]} {
+	for n, content := range contents {
 		until(t, ctx, isIn(n, "finished"))
 		p.has(t, idOf(t, ctx, n), content)
 	}
@@ -467,11 +467,11 @@ func TestUploadLimits(t *testing.T) {
 	two, _ := newFile(t, "two.mp4", 3<<20)
 	hold := p.hold(0)
 	do(t, ctx, choose(empty, large, one, two))
-	for n, state := range []string{"over-quota", "uploading", "too-large", "empty-file"} {
+	for n, state := range []string{"empty-file", "too-large", "uploading", "over-quota"} {
 		until(t, ctx, isIn(n, state)+` && `+card(n)+`.querySelector('[data-upload-status]').textContent === `+card(n)+`.querySelector('[data-word="`+state+`"]').textContent`)
 	}
 	hold.release(p)
-	until(t, ctx, isIn(1, "finished"))
+	until(t, ctx, isIn(2, "finished"))
 	if n := strings.Count(strings.Join(p.requests(), ";"), http.MethodPost); n != 1 {
 		t.Errorf("the server was asked for %q: want one upload", p.requests())
 	}
@@ -667,6 +667,6 @@ func TestFilesAreDropped(t *testing.T) {
 	}`, nil))
 	until(t, ctx, `window.over && !document.querySelector('[data-upload-over]')`)
 	until(t, ctx, isIn(0, "finished")+` && `+isIn(1, "finished"))
-	p.has(t, idOf(t, ctx, 1), []byte("one"))
-	p.has(t, idOf(t, ctx, 0), []byte("two"))
+	p.has(t, idOf(t, ctx, 0), []byte("one"))
+	p.has(t, idOf(t, ctx, 1), []byte("two"))
 }

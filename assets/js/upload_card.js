@@ -35,6 +35,7 @@ export function newCard(section, file, room) {
   const runs = () => running.has(state)
 
   part('name').textContent = name
+  part('fields').elements.title.placeholder = name.replace(/\.\w+$/, '') // as the server calls it
   part('pause').onclick = () => stop('paused')
   part('resume').onclick = queue
   part('cancel').onclick = () => {
@@ -42,7 +43,7 @@ export function newCard(section, file, room) {
     if (upload.url) remove()
   }
   addEventListener('online', () => halt?.('online')) // the old connection may be dead without knowing it
-  section.querySelector('[data-uploads]').prepend(card)
+  section.querySelector('[data-uploads]').append(card)
   if (!size) stop('empty-file')
   else if (size > mostBytes) stop('too-large')
   else if (claimed > room) stop('over-quota')
