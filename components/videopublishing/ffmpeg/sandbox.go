@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
+	"golang.org/x/sys/unix"
 )
 
 // What strangers hand in is read by a million lines of C. So ffmpeg never runs as this
@@ -42,6 +43,7 @@ type plan struct {
 	CPU       uint64   // seconds
 	Output    uint64   // bytes of one file
 	Processes uint64   // and threads; 0: as many as before
+	Nice      int      // how far it stands back behind others
 	Read      []string // folders of programs and libraries
 	Source    bool     // whether file 3 may be opened again to be read
 	Write     bool     // whether the working folder may be written
@@ -71,7 +73,7 @@ func become(text string) error {
 	if err := landlock.V11.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("restrict by Landlock: %w", err)
 	}
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10); err != nil {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, p.Nice); err != nil {
 		return fmt.Errorf("lower the priority: %w", err)
 	}
 	const processes = 6 // RLIMIT_NPROC, which package syscall does not name
@@ -111,8 +113,14 @@ type job struct {
 	wall time.Duration
 }
 
-// stalled is after how many seconds without a move a job is ended.
-const stalled = 60
+// A job without a move is ended after so many seconds, if it has had some of them from
+// the cores: on a machine that is busy it may only be waiting. One that waits for ever is
+// ended too.
+const (
+	stalled        = 60
+	stalledCores   = 30
+	stalledForEver = 600
+)
 
 // run does a job and returns the end of what the program complained about. A [*Refusal]
 // is the file's own fault.
@@ -167,7 +175,7 @@ func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error)
 	watching, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
-		e.watch(j, &moves, end, watching)
+		e.watch(j, cmd.Process.Pid, &moves, end, watching)
 	}()
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
@@ -205,6 +213,9 @@ func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error)
 // command prepares a process of this program that becomes the one of the job.
 func (e *Encoder) command(ctx context.Context, j job, cpu uint64) (*exec.Cmd, error) {
 	p := plan{Memory: e.config.Memory, CPU: cpu, Output: uint64(j.most), Read: e.programFolders, Source: j.source != "", Write: j.dir != ""}
+	if j.source != "" || j.dir != "" {
+		p.Nice = 10 // pages come first
+	}
 	if e.isolated {
 		p.Processes = 1024 // counted in its own user namespace only
 	}
@@ -238,11 +249,11 @@ func (e *Encoder) command(ctx context.Context, j job, cpu uint64) (*exec.Cmd, er
 
 // watch ends a job that takes too long, stands still or writes too much. It counts its
 // own seconds: those in which the whole machine stood still are nobody's fault.
-func (e *Encoder) watch(j job, moves *atomic.Int64, end func(error), stop <-chan struct{}) {
+func (e *Encoder) watch(j job, pid int, moves *atomic.Int64, end func(error), stop <-chan struct{}) {
 	ticker := time.NewTicker(e.second)
 	defer ticker.Stop()
 	before := bytesIn(j.dir)
-	seconds, still, last := 0, 0, int64(0)
+	seconds, still, last, used := 0, 0, int64(0), cores(pid)
 	for {
 		select {
 		case <-stop:
@@ -251,17 +262,27 @@ func (e *Encoder) watch(j job, moves *atomic.Int64, end func(error), stop <-chan
 		}
 		seconds, still = seconds+1, still+1
 		if now := moves.Load(); now != last {
-			still, last = 0, now
+			still, last, used = 0, now, cores(pid)
 		}
 		switch {
-		case still >= stalled:
-			end(&Refusal{Reason: tookTooLong, Detail: fmt.Sprintf("%s stood still for %d seconds", j.program, stalled)})
+		case still >= stalled && cores(pid)-used >= stalledCores*e.second, still >= stalledForEver:
+			end(&Refusal{Reason: tookTooLong, Detail: fmt.Sprintf("%s stood still for %d seconds", j.program, still)})
 		case time.Duration(seconds)*time.Second >= j.wall:
 			end(&Refusal{Reason: tookTooLong, Detail: fmt.Sprintf("%s took longer than %s", j.program, j.wall)})
 		case bytesIn(j.dir)-before > j.most:
 			end(&Refusal{Reason: tooMuchOutput, Detail: fmt.Sprintf("%s wrote more than %d bytes", j.program, j.most)})
 		}
 	}
+}
+
+// cores is how much time a process has had of them; zero where it is no more.
+func cores(pid int) time.Duration {
+	var spent unix.Timespec
+	// The clock of another process, as clock_getcpuclockid(3) makes its number.
+	if err := unix.ClockGettime(int32(^pid<<3|2), &spent); err != nil {
+		return 0
+	}
+	return time.Duration(spent.Nano())
 }
 
 // bytesIn is how many bytes the files of a folder have.

@@ -158,11 +158,21 @@ func TestSandboxHoldsForPlaylists(t *testing.T) {
 	}
 }
 
+func TestCoresAreCounted(t *testing.T) {
+	t.Parallel()
+	before := cores(os.Getpid())
+	for cores(os.Getpid())-before < 10*time.Millisecond {
+	}
+	if now := cores(1 << 30); before <= 0 || now != 0 {
+		t.Errorf("this process had %s of them, and none %s", before, now)
+	}
+}
+
 func TestSandboxSetsLimits(t *testing.T) {
 	t.Parallel()
 	e := running(t, "bash")
 	var lines []string
-	_, err := e.run(t.Context(), job{program: "bash", args: []string{"-c", "ulimit -c; ulimit -n; ulimit -v; ulimit -f; ulimit -t; ulimit -u; nice"}, most: 1 << 20, wall: time.Minute,
+	_, err := e.run(t.Context(), job{program: "bash", args: []string{"-c", "ulimit -c; ulimit -n; ulimit -v; ulimit -f; ulimit -t; ulimit -u; nice"}, dir: t.TempDir(), most: 1 << 20, wall: time.Minute,
 		line: func(line string) (bool, error) { lines = append(lines, line); return true, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +199,8 @@ func TestSandboxEndsWhatAsksForTooMuch(t *testing.T) {
 	}{
 		"one large file":     {job{program: "dd", args: []string{"if=/proc/self/fd/3", "of=out", "bs=1M", "status=none"}, source: large, most: 1 << 20}, tooMuchOutput},
 		"many files":         {job{program: "bash", args: []string{"-c", "for ((i=0;;i++)); do printf %100000s > $i; echo $i; done"}, most: 1 << 20}, tooMuchOutput},
-		"standing still":     {job{program: "sleep", args: []string{"1000"}}, tookTooLong},
+		"standing still":     {job{program: "bash", args: []string{"-c", "while :; do :; done"}}, tookTooLong},
+		"waiting for ever":   {job{program: "sleep", args: []string{"1000"}}, tookTooLong},
 		"moving for ever":    {job{program: "bash", args: []string{"-c", "while :; do echo moving; done"}, wall: 100 * time.Second}, tookTooLong},
 		"time of the cores":  {job{program: "bash", args: []string{"-c", "while :; do :; done"}, wall: time.Second}, tookTooLong},
 		"a line without end": {job{program: "bash", args: []string{"-c", "while :; do printf %100000s; done"}}, damaged},
@@ -201,6 +212,8 @@ func TestSandboxEndsWhatAsksForTooMuch(t *testing.T) {
 			switch name {
 			case "standing still", "moving for ever":
 				e.second = 10 * time.Millisecond
+			case "waiting for ever":
+				e.second = time.Millisecond
 			case "many files":
 				e.second = 50 * time.Millisecond
 			case "time of the cores":
