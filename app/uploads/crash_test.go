@@ -99,7 +99,7 @@ func TestHandedOverOnce(t *testing.T) {
 						t.Errorf("%v", a.header)
 					}
 					return
-				case http.StatusServiceUnavailable, http.StatusLocked, http.StatusInternalServerError:
+				case http.StatusServiceUnavailable, http.StatusLocked:
 				default:
 					t.Errorf("%d", a.status)
 					return

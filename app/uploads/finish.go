@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -84,7 +85,9 @@ func (a *App) handOver(ctx context.Context, u upload) error {
 		if err := a.announceOnce(ctx, u); err != nil {
 			return err
 		}
-		if err := syncFile(a.folder.path(u.id)); err != nil {
+		if err := syncFile(a.folder.path(u.id)); errors.Is(err, fs.ErrNotExist) {
+			return errUnderWay // another process has just done it
+		} else if err != nil {
 			return fmt.Errorf("write upload %s to the disk: %w", u.id, err)
 		}
 		key := publishingmsg.SourceKey(u.videoID())

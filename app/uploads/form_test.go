@@ -183,18 +183,9 @@ func TestFormIsStreamed(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *Config, times *times) {
 		c.Quota = 9 << 20
-		times.silence = 700 * time.Millisecond
 		times.recheck = 0
 	})
 	content := random(41, 8<<20)
-	gone := func() {
-		t.Helper()
-		s.until("nothing is left", func() bool {
-			names := slices.DeleteFunc(s.files(), func(name string) bool { return filepath.Ext(name) == recordSuffix })
-			return len(names) == 0
-		})
-	}
-
 	b := s.person()
 	form := b.slowForm(len(content), "title", secret)
 	form.Write(content[:5<<20])
@@ -211,15 +202,7 @@ func TestFormIsStreamed(t *testing.T) {
 	s.received(1 << 20)
 	form.CloseWithError(os.ErrClosed) // the line breaks
 	s.answer(form)
-	gone()
-
-	form = b.slowForm(len(content))
-	form.Write(content[:1<<20])
-	s.received(1 << 20)
-	if a := s.answer(form); a.status != 422 || a.body != "incomplete||" { // silence
-		t.Errorf("%d %q", a.status, a.body)
-	}
-	gone()
+	s.cleared()
 
 	form = b.slowForm(len(content))
 	form.Write(content[:1<<20])
@@ -229,7 +212,28 @@ func TestFormIsStreamed(t *testing.T) {
 	if a := s.answer(form); a.status != http.StatusUnauthorized {
 		t.Errorf("%d %q", a.status, a.body)
 	}
-	gone()
+	s.cleared()
+}
+
+// cleared waits until nothing is left of forms that were not kept.
+func (s *site) cleared() {
+	s.t.Helper()
+	s.until("nothing is left", func() bool {
+		return !slices.ContainsFunc(s.files(), func(name string) bool { return filepath.Ext(name) != recordSuffix })
+	})
+}
+
+// A form of which nothing comes any more is cut.
+func TestFormSilence(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(_ *Config, times *times) { times.silence = time.Second })
+	b := s.person()
+	form := b.slowForm(2000)
+	form.Write(make([]byte, 1000))
+	if a := s.answer(form); a.status != 0 && (a.status != 422 || a.body != "incomplete||") {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+	s.cleared()
 }
 
 // A form that came whole is not lost when Postgres goes away just then: nobody can send

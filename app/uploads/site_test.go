@@ -110,7 +110,7 @@ func start(t testing.TB, change ...func(*Config, *times)) *site {
 
 	s.all = messagestore.NewSubscriptions(listen, slog.New(slog.DiscardHandler), creatorsvideos.New(messagestore.New(database.MessageStore), database.Views).Subscriptions()...)
 	var cancel context.CancelFunc
-	s.ctx, cancel = context.WithTimeout(t.Context(), 2*time.Minute)
+	s.ctx, cancel = context.WithTimeout(t.Context(), 3*time.Minute)
 	var running sync.WaitGroup
 	running.Go(func() { s.all.Run(s.ctx) })
 	t.Cleanup(func() {
