@@ -181,6 +181,40 @@ func TestMigrationsGoDownAndUp(t *testing.T) {
 	migrated(t, d.ViewsURL, d.MessageStoreURL)
 }
 
+// TestTheCatalogueFromBefore brings rows of an older program up to date, and back.
+func TestTheCatalogueFromBefore(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	if pending, err := db.RollBack(d.ViewsURL, ""); err != nil || pending != 1 {
+		t.Fatalf("%d pending (%v)", pending, err)
+	}
+	exec1(t, d.ViewsURL, `
+		INSERT INTO catalogue (video_id, title, published_at, published_position, version)
+		VALUES (md5('published')::uuid, 'A', now(), 7, 1), (md5('named')::uuid, 'B', NULL, NULL, 1);
+		INSERT INTO checkpoint (name, position, version) VALUES ('catalogue', 9, 5), ('viewcounts', 9, 5)`)
+	if err := migrate(d.ViewsURL, d.MessageStoreURL); err != nil {
+		t.Fatal(err)
+	}
+	if rows := query[string](t, d.ViewsURL, `SELECT string_agg(concat_ws(' ', title, state, visibility, attempt, captions, published_position), ', ' ORDER BY title) FROM catalogue`); rows != "A published public 0 [] 7, B  public 0 []" {
+		t.Error(rows)
+	}
+	if at := query[string](t, d.ViewsURL, `SELECT string_agg(concat_ws(' ', name, position, version), ', ' ORDER BY name) FROM checkpoint`); at != "catalogue 0 5, viewcounts 9 5" {
+		t.Error(at)
+	}
+	// An older program would show everybody what is private, and plays nothing but one file.
+	exec1(t, d.ViewsURL, `
+		UPDATE catalogue SET visibility = 'private' WHERE title = 'B';
+		UPDATE catalogue SET source = '/a.mp4' WHERE title = 'A';
+		INSERT INTO catalogue (video_id, title, state, published_position, version)
+		VALUES (md5('deleted')::uuid, 'C', 'deleted', NULL, 1), (md5('playable')::uuid, 'D', 'playable', 8, 1)`)
+	if _, err := db.RollBack(d.ViewsURL, ""); err != nil {
+		t.Fatal(err)
+	}
+	if rows := query[string](t, d.ViewsURL, `SELECT string_agg(concat_ws(' ', title, published_position), ', ' ORDER BY title) FROM catalogue`); rows != "A 7, D" {
+		t.Errorf("%q are left", rows)
+	}
+}
+
 func TestMigrateRecognisesAMessageDB(t *testing.T) {
 	t.Parallel()
 	d := dbtest.New(t)

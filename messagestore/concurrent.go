@@ -110,17 +110,6 @@ func (sh *shift) turn(ctx context.Context) error {
 	return nil
 }
 
-// save saves the position. An error that goes away leaves everything running: should it
-// have been written all the same, the next save finds it moved.
-func (sh *shift) save(ctx context.Context) error {
-	loaded := sh.loaded
-	err := sh.consumer.save(ctx)
-	if err != nil && !errors.Is(err, errMoved) {
-		sh.loaded = loaded
-	}
-	return err
-}
-
 // takeReleased makes tasks of released streams. The stream stays parked until its task
 // is done, in case the process dies; messages that are read from now on wait behind it.
 func (sh *shift) takeReleased() {

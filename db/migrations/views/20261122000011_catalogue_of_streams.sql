@@ -24,6 +24,7 @@ CREATE INDEX catalogue_newest_first ON catalogue (published_position DESC) WHERE
 -- migrate:down
 DROP INDEX catalogue_newest_first;
 DELETE FROM catalogue WHERE visibility <> 'public' OR state = 'deleted';
+UPDATE catalogue SET published_at = NULL, published_position = NULL WHERE source = '';
 ALTER TABLE catalogue
   DROP COLUMN owner_id, DROP COLUMN state, DROP COLUMN attempt, DROP COLUMN visibility, DROP COLUMN hls, DROP COLUMN storyboard,
   DROP COLUMN width, DROP COLUMN height, DROP COLUMN captions, DROP COLUMN chapters;
