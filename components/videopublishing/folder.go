@@ -133,14 +133,25 @@ func (f *folder) keep(s step, renditions []ffmpeg.Rendition) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	unfinished := f.note(s) + ".unfinished"
-	if err := os.WriteFile(unfinished, note, 0o600); err != nil {
+	if err := onDisk(f.finished()); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(onDisk(unfinished), onDisk(f.finished())); err != nil {
-		return nil, err
+	return made, write(f.note(s), note)
+}
+
+// write writes a finished file.
+func (f *folder) write(name string, content []byte) error { return write(f.file(name), content) }
+
+// write leaves either nothing or a whole file that is on the disk.
+func write(path string, content []byte) error {
+	unfinished := path + ".unfinished"
+	if err := os.WriteFile(unfinished, content, 0o600); err != nil {
+		return err
 	}
-	return made, os.Rename(unfinished, f.note(s))
+	if err := onDisk(unfinished); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, path)
 }
 
 func onDisk(path string) error {

@@ -130,7 +130,7 @@ func (b bench) until(stream messagestore.Stream, kind string) {
 func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	b, story := newWork(t, Config{})
-	m := b.handedIn(makeFilm(t, "film.mp4", "640x480", 20))
+	m := b.handedIn(makeFilm(t, "film.mp4", "640x480", 10))
 	cmd, steps := b.worker()
 	for steps.Scan() && steps.Text() != "rest "+film {
 	}
@@ -176,7 +176,7 @@ func TestPostgresRestartsInTheMiddle(t *testing.T) {
 	b, story := newWork(t, Config{})
 	store := messagestore.New(server.MessageStore)
 	b.Component, b.Scenario, b.database = New(store, b.config), messagestoretest.New(t, store), server.DB
-	b.handedIn(makeFilm(t, "film.mp4", "640x480", 10))
+	b.handedIn(makeFilm(t, "film.mp4", "640x480", 6))
 	restarted := make(chan struct{})
 	story.at["rest"] = func() {
 		server.Stop()

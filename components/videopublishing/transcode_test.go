@@ -266,18 +266,24 @@ func TestAFileIsRefused(t *testing.T) {
 	if err := b.config.Media.Delete(b.ctx, source); err != nil {
 		t.Fatal(err)
 	}
-	b.handle(b.happened(started(2)), b.work())
-	if got := last[publishingmsg.VideoPublishingFailed](b); got != failedBy(publishingmsg.SourceMissing, 2) {
+	elsewhere := started(2)
+	elsewhere.SourceURI = "upload:lesson 1.mov" // as another program may call it
+	b.handle(b.happened(elsewhere), b.work())
+	if got := last[publishingmsg.VideoPublishingFailed](b); got.Reason != publishingmsg.SourceMissing || got.SourceURI != elsewhere.SourceURI {
+		t.Errorf("%+v", got)
+	}
+	b.handle(b.happened(started(3)), b.work())
+	if got := last[publishingmsg.VideoPublishingFailed](b); got != failedBy(publishingmsg.SourceMissing, 3) {
 		t.Errorf("%+v", got)
 	}
 	if err := b.config.Media.PutFile(b.ctx, source, makeFilm(t, "small.mp4", "160x120", 1)); err != nil {
 		t.Fatal(err)
 	}
-	b.handle(b.happened(started(3)), b.work())
-	b.plays(3, "120p")
+	b.handle(b.happened(started(4)), b.work())
+	b.plays(4, "120p")
 	b.handle(m, b.work()) // the first attempt once more
 	b.deliverFiles()
-	b.plays(3, "120p")
+	b.plays(4, "120p")
 }
 
 // Names that come at every moment of the work, and conflict with what it writes, cost
