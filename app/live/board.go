@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,12 +91,17 @@ func (b *Board) Heard(payload string) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now := time.Now()
+	before, known := b.notices[topic]
 	if lasts <= 0 {
 		delete(b.notices, topic)
 	} else {
-		b.notices[topic] = notice{value, time.Now().Add(lasts)}
+		b.notices[topic] = notice{value, now.Add(lasts)}
 	}
-	b.wake(topic)
+	// What is only repeated lives longer and is no news.
+	if repeated := known && lasts > 0 && before.until.After(now) && bytes.Equal(before.value, value); !repeated {
+		b.wake(topic)
+	}
 }
 
 // Run takes down what is over, until ctx ends. It returns nil.

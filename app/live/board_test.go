@@ -81,8 +81,10 @@ func TestABoardWakesSharedPages(t *testing.T) {
 		t.Fatalf("%q", f.data)
 	}
 	for n := 1; n <= 3; n++ {
-		if err := b.Post(context.Background(), "watching/film/here", n, time.Hour); err != nil {
-			t.Fatal(err)
+		for range 3 { // what is only repeated is told once
+			if err := b.Post(context.Background(), "watching/film/here", n, time.Hour); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if f := page.next(t); string(f.data) != string(rune('0'+n)) || !strings.HasPrefix(f.id, "counts=7,watching=") {
 			t.Fatalf("%s: %q", f.id, f.data)
