@@ -267,6 +267,7 @@ func TestPlayerFallsBack(t *testing.T) {
 	until(t, ctx, theVideo+`.currentTime === 7`)
 	pressPlay(t, ctx)
 	until(t, ctx, theVideo+`.currentSrc.includes('/media/video.mp4') && `+isPast(7.5)+` && !document.querySelector('[data-failed]')`)
+	until(t, ctx, `document.querySelector('media-rendition-menu-button').hasAttribute('mediarenditionunavailable')`)
 }
 
 func TestPlayerCaptions(t *testing.T) {

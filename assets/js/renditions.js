@@ -14,6 +14,10 @@ export class Renditions extends EventTarget {
       this.length = levels.length
       this.dispatchEvent(new Event('addrendition'))
     })
+    hls.on(Hls.Events.DESTROYING, () => {
+      this.length = 0
+      this.dispatchEvent(new Event('removerendition'))
+    })
   }
 
   [Symbol.iterator]() {
