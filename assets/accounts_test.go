@@ -104,7 +104,7 @@ func TestWhatIsTypedSurvivesAPush(t *testing.T) {
 	until(t, ctx, `document.querySelector('#new-password').value === 'a word in the open'`)
 	until(t, ctx, `document.querySelector('#new-password').type === 'text'`)
 	until(t, ctx, `document.activeElement.id === 'new-password'`)
-	d.pushes(t, views.AccountID, views.SessionOver())
+	d.pushes(t, views.AccountID, views.SessionOver(views.AccountID))
 	until(t, ctx, `document.querySelector('[data-session-over]') && !document.querySelector('#new-email')`)
 }
 

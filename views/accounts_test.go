@@ -87,7 +87,7 @@ func TestGoldenAccounts(t *testing.T) {
 		"account":               AccountPage(signedIn, ours),
 		"account-problems":      AccountPage(signedIn, changing),
 		"account-unconfirmed":   AccountDetails(Account{Email: "reader@example.com"}),
-		"account-over":          SessionOver(),
+		"account-over":          SessionOver(AccountID),
 	}
 	for name, r := range registrations() {
 		all["registration-"+name] = RegistrationSteps(r)
@@ -445,7 +445,7 @@ func TestFragmentsOfAccountsCarryTheirIDs(t *testing.T) {
 		OperationID:      OperationState(Operation{}),
 		AccountDetailsID: AccountDetails(ours),
 		SignInsID:        SignIns(ours),
-		AccountID:        SessionOver(),
+		AccountID:        SessionOver(AccountID),
 	} {
 		if tag, _, _ := strings.Cut(render(t, c), ">"); !strings.Contains(tag, ` id="`+id+`"`) {
 			t.Errorf("the root of %s is %s>", id, tag)

@@ -47,7 +47,7 @@ func descriptionField(v CreatorsVideo, typed, problem string) field {
 func (e CreatorsVideoEdit) captionsFields() []field {
 	return []field{
 		{ID: "captions-language", Name: "language", Label: "Language", Type: "text", Autocomplete: "off", Value: e.Language, Hint: "Its code, such as en or pt-BR"},
-		{ID: "captions-label", Name: "label", Label: "Name in the menu", Type: "text", Autocomplete: "off", Optional: true, Value: e.Label, Hint: "Such as English or Português"},
+		{ID: "captions-label", Name: "label", Label: "Name in the menu", Type: "text", Autocomplete: "off", Optional: true, Value: e.Label, Hint: "Such as English or Português. Left empty, it is the code."},
 		{ID: "captions-file", Name: "file", Label: "File", Type: "file", Accept: ".vtt,text/vtt", Hint: "WebVTT, at most 1 MB", Problem: videoSentence(e.CaptionsProblem)},
 	}
 }

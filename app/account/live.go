@@ -32,7 +32,7 @@ func (a *App) live(c echo.Context) error {
 				return nil, nil, err
 			}
 			if !goesOn {
-				return views.Push(views.AccountID, views.SessionOver()), at, nil
+				return views.Push(views.AccountID, views.SessionOver(views.AccountID)), at, nil
 			}
 			shown, now, err := a.read(ctx, person)
 			if err != nil || maps.Equal(now, at) {

@@ -42,7 +42,7 @@ func (a *App) follow(c echo.Context, topics []string, id string, since since) er
 			return nil, nil, err
 		}
 		if !goesOn {
-			return views.Push(id, views.SessionOver()), at, nil
+			return views.Push(id, views.SessionOver(id)), at, nil
 		}
 		return since(ctx, at)
 	}})

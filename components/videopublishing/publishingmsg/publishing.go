@@ -46,6 +46,8 @@ const (
 	TooMuchOutput = "too-much-output"
 	NeedsFFmpeg   = "needs-ffmpeg"
 	SourceMissing = "source-missing"
+	// OurFault: the work failed again and again for no fault of the file.
+	OurFault = "our-fault"
 )
 
 // SourceKey is where the media store keeps the file that was handed in for a video.
