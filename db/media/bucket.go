@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -176,8 +177,8 @@ func (p patient) Write(b []byte) (int, error) {
 	return p.Conn.Write(b)
 }
 
-// download copies a file out of the bucket. When it returns without an error, all of it
-// is on the disk.
+// download copies a file out of the bucket, in place of what a program that was killed
+// has left of it. When it returns without an error, all of it is on the disk.
 func (s *Store) download(ctx context.Context, key, to string) error {
 	size, err := s.Size(ctx, key)
 	if err != nil {
@@ -186,12 +187,20 @@ func (s *Store) download(ctx context.Context, key, to string) error {
 	if info, err := os.Lstat(to); err == nil && info.Mode().IsRegular() && info.Size() == size {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(to), ".fetch-*")
+	part := filepath.Join(filepath.Dir(to), ".fetch-"+filepath.Base(to))
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
 	defer f.Close()
+	defer func() {
+		if same(part, f) {
+			os.Remove(part)
+		}
+	}()
 	for at := int64(0); at < size; {
 		n, err := s.copyFrom(ctx, f, key, at)
 		at += n
@@ -206,7 +215,10 @@ func (s *Store) download(ctx context.Context, key, to string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), to)
+	if !same(part, f) {
+		return errors.New("somebody else has begun to fetch it to the same place")
+	}
+	return os.Rename(part, to)
 }
 
 func (s *Store) copyFrom(ctx context.Context, f *os.File, key string, at int64) (int64, error) {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,6 +194,108 @@ func TestKilled(t *testing.T) {
 	}
 	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that nobody writes to is kept: %v", err)
+	}
+}
+
+// fetch is the program that TestKilledWhileItFetches kills.
+func fetch(dir string) {
+	store, err := media.Open(context.Background(), os.Getenv("MEDIA_TEST_BUCKET"), "")
+	if err == nil {
+		_, err = store.Fetch(context.Background(), "uploads/v", dir)
+	}
+	fmt.Println(err)
+	os.Exit(1)
+}
+
+// Programs that are killed while they fetch a film, one after the other, leave no more
+// than one part of it, and that goes with the next who fetches it.
+func TestKilledWhileItFetches(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	store := open(t, s.bucket(), "")
+	content := strings.Repeat("film", 1000)
+	put(t, store, "uploads/v", content)
+	fetching := make(chan struct{})
+	stall := func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/uploads/v") {
+			return false
+		}
+		fetching <- struct{}{}
+		<-r.Context().Done()
+		return true
+	}
+	work := t.TempDir()
+	for range 3 {
+		s.between.Store(&stall)
+		c := child(t, "MEDIA_TEST_FETCHES_TO", work)
+		c.Env = append(c.Env, "MEDIA_TEST_BUCKET="+s.bucket())
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-fetching:
+		case <-time.After(time.Minute):
+			t.Fatal("the program has asked for nothing")
+		}
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		c.Wait()
+		if left, err := os.ReadDir(work); err != nil || len(left) != 1 {
+			t.Errorf("in the work folder are %v, %v", left, err)
+		}
+	}
+	s.between.Store(nil)
+	name, err := store.Fetch(t.Context(), "uploads/v", work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(name); err != nil || string(got) != content {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if left, err := os.ReadDir(work); err != nil || len(left) != 1 {
+		t.Errorf("in the work folder are %v, %v", left, err)
+	}
+}
+
+// Of two who fetch a film to the same place, the second has it, and the first does not put
+// the second's half in its place.
+func TestFetchedTwice(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	store := open(t, s.bucket(), "")
+	put(t, store, "uploads/v", "film")
+	var asked atomic.Int64
+	waits, goesOn := []chan struct{}{make(chan struct{}), make(chan struct{})}, []chan struct{}{make(chan struct{}), make(chan struct{})}
+	stall := func(w http.ResponseWriter, r *http.Request, next http.Handler) bool {
+		if r.Method == http.MethodGet {
+			i := asked.Add(1) - 1
+			close(waits[i])
+			<-goesOn[i]
+		}
+		return false
+	}
+	s.between.Store(&stall)
+	work := t.TempDir()
+	var fetched [2]chan error
+	for i := range fetched {
+		fetched[i] = make(chan error, 1)
+		go func() {
+			_, err := store.Fetch(t.Context(), "uploads/v", work)
+			fetched[i] <- err
+		}()
+		<-waits[i]
+	}
+	close(goesOn[0])
+	if err := <-fetched[0]; err == nil {
+		t.Error("the first one has it too")
+	}
+	close(goesOn[1])
+	if err := <-fetched[1]; err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(work, "v")); err != nil || string(got) != "film" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -135,7 +135,7 @@ func (s *Store) Read(ctx context.Context, key string, most int64) ([]byte, error
 
 // Fetch returns the path of a file on this machine that has the content of key, to be
 // read only: the file of the folder itself, or a copy in workDir that is the caller's
-// to remove. A copy that is complete is not made again.
+// to remove. A copy that is complete is not made again; one caller at a time makes it.
 func (s *Store) Fetch(ctx context.Context, key, workDir string) (string, error) {
 	if err := check(key); err != nil {
 		return "", err

@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("MEDIA_TEST_FILLS"); dir != "" {
 		fillTheDisk(dir)
 	}
+	if dir := os.Getenv("MEDIA_TEST_FETCHES_TO"); dir != "" {
+		fetch(dir)
+	}
 	os.Exit(m.Run())
 }
 
