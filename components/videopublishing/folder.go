@@ -30,6 +30,13 @@ type folder struct {
 
 var errBusy = errors.New("another process works on this video")
 
+// unlock gives a lock back. Closing alone would not while a program is being started
+// elsewhere in this process: until it runs it has all files of ours.
+func unlock(lock *os.File) {
+	syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)
+	lock.Close()
+}
+
 // openFolder makes and locks the folder of an attempt. What a process has finished there
 // that was cut off is there again.
 func openFolder(ctx context.Context, workDir, videoID string, attempt int) (*folder, error) {
@@ -69,13 +76,13 @@ func lockFolder(path string) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		lock.Close()
+		unlock(lock)
 		return nil, err
 	}
 	return lock, nil
 }
 
-func (f *folder) close() { f.lock.Close() }
+func (f *folder) close() { unlock(f.lock) }
 
 func (f *folder) remove() error { return os.RemoveAll(f.path) }
 
@@ -235,7 +242,7 @@ func (c *Component) sweep(ctx context.Context) {
 		if err := os.RemoveAll(path); err != nil {
 			c.config.Log.Warn("a work folder cannot be removed", "video_id", videoID, "attempt", attempt, "error", err)
 		}
-		lock.Close()
+		unlock(lock)
 	}
 }
 
