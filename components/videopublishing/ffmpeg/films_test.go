@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,8 +125,9 @@ func TestFilms(t *testing.T) {
 			})
 		}
 	})
+	made := slices.DeleteFunc(played, func(p plays) bool { return p.Lasts == 0 }) // those asked for
 	if !t.Failed() {
-		playInChromium(t, root, played)
+		playInChromium(t, root, made)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,28 +90,25 @@ func (e *Encoder) HLS(ctx context.Context, file string, film Film, renditions []
 func (e *Encoder) hls(film Film, renditions []Rendition, audio bool) []string {
 	number := strconv.Itoa
 	args := []string{"-hide_banner", "-nostdin", "-y", "-v", "error", "-progress", "pipe:1", "-stats_period", "1"}
-	args = append(args, input()...)
+	args = append(args, input(film)...)
 	args = append(args, "-i", sourceURL)
 
-	largest := renditions[0]
-	for _, r := range renditions {
-		if r.Width > largest.Width {
-			largest = r
-		}
-	}
-	filters := e.pictures(film, largest, true) + fmt.Sprintf(",split=%d", len(renditions))
-	for i := range renditions {
-		filters += fmt.Sprintf("[s%d]", i)
-	}
-	var streams []string
-	var maps []string
+	// Each is scaled from the next larger one, which takes less than all from the source.
+	renditions = slices.SortedFunc(slices.Values(renditions), func(a, b Rendition) int { return b.Width - a.Width })
+	filters := e.pictures(film, renditions[0], true) + ","
+	var streams, maps []string
 	group := ""
 	if audio {
 		group = ",agroup:" + audioName
 		streams = append(streams, "a:0"+group+",name:"+audioName)
 	}
 	for i, r := range renditions {
-		filters += fmt.Sprintf(";[s%d]scale=%d:%d:flags=bicubic,setsar=1[v%d]", i, r.Width, r.Height, i)
+		filters += fmt.Sprintf("scale=%d:%d:flags=bicubic,setsar=1", r.Width, r.Height)
+		if i < len(renditions)-1 {
+			filters += fmt.Sprintf(",split=2[v%d][s%d];[s%d]", i, i, i)
+		} else {
+			filters += fmt.Sprintf("[v%d]", i)
+		}
 		v := ":v:" + number(i)
 		kbits := r.BitsPerSecond / 1000
 		maps = append(maps, "-map", fmt.Sprintf("[v%d]", i), "-maxrate"+v, fmt.Sprintf("%dk", kbits), "-bufsize"+v, fmt.Sprintf("%dk", kbits*3/2), "-level"+v, level(r, film.FrameRate).name)
@@ -120,7 +118,7 @@ func (e *Encoder) hls(film Film, renditions []Rendition, audio bool) []string {
 	args = append(args, maps...)
 	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-crf", "23", "-bf", "2", "-b_strategy", "1", "-x264-params", "b-pyramid=none",
 		"-sc_threshold", "0", "-g", number(10*60), "-force_key_frames", fmt.Sprintf("expr:gte(t,n_forced*%d)", segment))
-	args = append(args, threads()...)
+	args = append(args, threads(mostThreads)...)
 	if audio {
 		args = append(args, "-map", fmt.Sprintf("0:%d", film.audio), "-c:a", "aac", "-b:a", "128k", "-af", sound(film))
 	}

@@ -60,7 +60,7 @@ func (e *Encoder) still(ctx context.Context, file string, film Film, at time.Dur
 		size.Width, size.Height = even(scale*float64(size.Width)), even(scale*float64(size.Height))
 	}
 	args := []string{"-hide_banner", "-nostdin", "-y", "-v", "error"}
-	args = append(args, input()...)
+	args = append(args, input(film)...)
 	if at > 0 {
 		// The key frame before is as good, and comes at once.
 		args = append(args, "-noaccurate_seek", "-ss", exact(at))

@@ -49,16 +49,21 @@ const mostPixels = 36_000_000
 const tooManyPixels = "exceeds specified max pixel count"
 
 // input is how each file from outside is opened.
-func input() []string {
+func input(film Film) []string {
 	args := []string{"-protocol_whitelist", "file", "-format_whitelist", formats, "-max_pixels", strconv.Itoa(mostPixels), "-probesize", "20M", "-analyzeduration", "20M"}
-	return append(args, threads()...)
+	if film.Width*film.Height > 4096*2304 {
+		return append(args, threads(mostThreads/2)...)
+	}
+	return append(args, threads(mostThreads)...)
 }
 
-// threads bounds what ffmpeg would start on a machine with many cores: each thread takes
-// address space.
-func threads() []string {
-	const most = 16
-	if runtime.NumCPU() <= most {
+// mostThreads of one decoder or encoder: each takes address space, up to a picture, and
+// ffmpeg would start more than there are cores.
+const mostThreads = 8
+
+// threads bounds what ffmpeg starts on a machine with many cores.
+func threads(most int) []string {
+	if runtime.NumCPU() < most {
 		return nil
 	}
 	return []string{"-threads", strconv.Itoa(most)}
@@ -161,7 +166,7 @@ type stream struct {
 
 func (e *Encoder) header(ctx context.Context, file string) (header, error) {
 	args := []string{"-hide_banner", "-v", "error"}
-	args = append(args, input()...)
+	args = append(args, input(Film{})...)
 	args = append(args, "-of", "json", "-show_entries", "format=format_name,duration:format_tags=major_brand"+
 		":stream=index,codec_type,codec_name,width,height,pix_fmt,sample_aspect_ratio,color_transfer,field_order,r_frame_rate,avg_frame_rate,duration"+
 		":stream_disposition=default,attached_pic,timed_thumbnails,still_image:stream_side_data=rotation", "-i", sourceURL)
@@ -245,7 +250,7 @@ var integrated = regexp.MustCompile(`(?m)^\s+I:\s+(-?[0-9.]+) LUFS`)
 // measure reads all packets of the film and hears the sound.
 func (e *Encoder) measure(ctx context.Context, file string, h header, film *Film) error {
 	args := []string{"-hide_banner", "-nostdin", "-nostats", "-v", "info"}
-	args = append(args, input()...)
+	args = append(args, input(*film)...)
 	args = append(args, "-i", sourceURL, "-map", fmt.Sprintf("0:%d", film.video))
 	if film.Audio {
 		args = append(args, "-map", fmt.Sprintf("0:%d", film.audio))

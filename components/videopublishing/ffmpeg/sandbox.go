@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -319,15 +320,18 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 	}
 	switch {
 	// ffmpeg takes a SIGTERM for the end of its work, and then exits with 255.
-	case state.ExitCode() == unconfined, state.ExitCode() == 255,
-		strings.Contains(complaints, "No space left on device"), strings.Contains(complaints, "Disk quota exceeded"):
+	case state.ExitCode() == unconfined, state.ExitCode() == 255, containsAny(complaints, "No space left on device", "Disk quota exceeded"):
 		return errors.New(detail(j, complaints, err))
-	case strings.Contains(complaints, "Cannot allocate memory"), strings.Contains(complaints, tooManyPixels):
-		return refuse(tooBig)
+	case containsAny(complaints, tooManyPixels, "Cannot allocate memory", "get_buffer() failed", "malloc of size", "Error while opening encoder"):
+		return refuse(tooBig) // the encoder's settings are ours: there can be nothing else about them
 	case strings.Contains(complaints, "File too large"):
 		return refuse(tooMuchOutput)
 	}
 	return refuse(damaged)
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
 func detail(j job, complaints string, err error) string {
