@@ -73,6 +73,9 @@ const remedy = "(Debian: apt-get install ffmpeg)"
 // Find looks for ffmpeg and ffprobe on the PATH, with all that is needed of them. Its
 // error says in one sentence what is missing and how to get it.
 func Find(config Config) (*Encoder, error) {
+	if !confines {
+		return nil, errors.New("films are transcoded on Linux only, where ffmpeg can be kept from all but the film")
+	}
 	config.Duration, config.Memory = orElse(config.Duration, 4*time.Hour), orElse(config.Memory, 3<<30)
 	e := &Encoder{config: config, programs: map[string]string{}, second: time.Second}
 	e.programFolders = []string{"/usr", "/lib", "/lib64", "/nix/store", "/gnu/store"}

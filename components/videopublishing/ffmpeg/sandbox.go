@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,9 +16,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/landlock-lsm/go-landlock/landlock"
-	"golang.org/x/sys/unix"
 )
 
 // What strangers hand in is read by a million lines of C. So ffmpeg never runs as this
@@ -28,72 +23,12 @@ import (
 // ffmpeg does not need, and becomes ffmpeg. Nothing but this binary is needed for it, and
 // it works in every test binary too.
 
-// planVariable is what tells a process of this program that it is to become another.
-const planVariable = "VIDEO_TUTORIALS_SANDBOX"
-
 // unconfined is how a process exits that could not give up what it should.
 const unconfined = 120
 
 // sourceURL is how the program reads the file of a job: as the first file that it inherits,
 // so that no name of a file is told, and no folder on the way to it must be open to it.
 const sourceURL = "file:/proc/self/fd/3"
-
-// plan is what a process gives up, and keeps, before it becomes another program.
-type plan struct {
-	Memory    uint64   // bytes of address space
-	CPU       uint64   // seconds
-	Output    uint64   // bytes of one file
-	Processes uint64   // and threads; 0: as many as before
-	Nice      int      // how far it stands back behind others
-	Read      []string // folders of programs and libraries
-	Source    bool     // whether file 3 may be opened again to be read
-	Write     bool     // whether the working folder may be written
-}
-
-func init() {
-	if text, ok := os.LookupEnv(planVariable); ok {
-		err := become(text)
-		fmt.Fprintln(os.Stderr, "sandbox:", err)
-		os.Exit(unconfined)
-	}
-}
-
-// become returns only if it did not work out.
-func become(text string) error {
-	var p plan
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return err
-	}
-	rules := []landlock.Rule{landlock.RODirs(p.Read...).IgnoreIfMissing(), landlock.ROFiles("/etc/ld.so.cache").IgnoreIfMissing(), landlock.RWFiles("/dev/null").IgnoreIfMissing()}
-	if p.Source {
-		rules = append(rules, landlock.ROFiles("/proc/self/fd/3"))
-	}
-	if p.Write {
-		rules = append(rules, landlock.RWDirs("."))
-	}
-	if err := landlock.V11.BestEffort().Restrict(rules...); err != nil {
-		return fmt.Errorf("restrict by Landlock: %w", err)
-	}
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, p.Nice); err != nil {
-		return fmt.Errorf("lower the priority: %w", err)
-	}
-	const processes = 6 // RLIMIT_NPROC, which package syscall does not name
-	for _, limit := range []struct {
-		resource int
-		most     uint64
-	}{{syscall.RLIMIT_CORE, 0}, {syscall.RLIMIT_NOFILE, 256}, {processes, p.Processes}, {syscall.RLIMIT_CPU, p.CPU}, {syscall.RLIMIT_FSIZE, p.Output}, {syscall.RLIMIT_AS, p.Memory}} {
-		if limit.resource == processes && limit.most == 0 {
-			continue
-		}
-		if err := syscall.Setrlimit(limit.resource, &syscall.Rlimit{Cur: limit.most, Max: limit.most}); err != nil {
-			return fmt.Errorf("set limit %d to %d: %w", limit.resource, limit.most, err)
-		}
-	}
-	// Each arena of malloc takes 64 MiB of address space, and there would be eight for
-	// each core.
-	environment := []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "MALLOC_ARENA_MAX=4"}
-	return fmt.Errorf("start %s: %w", os.Args[0], syscall.Exec(os.Args[0], os.Args, environment))
-}
 
 // job is one run of ffmpeg or ffprobe.
 type job struct {
@@ -211,43 +146,6 @@ func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error)
 	return tail.String(), failure(j, cmd.ProcessState, cpu, tail.String(), err)
 }
 
-// command prepares a process of this program that becomes the one of the job.
-func (e *Encoder) command(ctx context.Context, j job, cpu uint64) (*exec.Cmd, error) {
-	p := plan{Memory: e.config.Memory, CPU: cpu, Output: uint64(j.most), Read: e.programFolders, Source: j.source != "", Write: j.dir != ""}
-	if j.source != "" || j.dir != "" {
-		p.Nice = 10 // pages come first
-	}
-	if e.isolated {
-		p.Processes = 1024 // counted in its own user namespace only
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Args = append([]string{e.programs[j.program]}, j.args...)
-	cmd.Env = []string{planVariable + "=" + string(text)}
-	cmd.Dir = orElse(j.dir, "/")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if e.isolated {
-		// An empty network, and no capability over what is outside, even for root.
-		const nobody = 65534
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getegid(), Size: 1}}
-	}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
-	if j.source != "" {
-		source, err := os.Open(j.source)
-		if err != nil {
-			return nil, err
-		}
-		cmd.ExtraFiles = []*os.File{source}
-	}
-	return cmd, nil
-}
-
 // watch ends a job that takes too long, stands still or writes too much. It counts its
 // own seconds: those in which the whole machine stood still are nobody's fault.
 func (e *Encoder) watch(j job, pid int, moves *atomic.Int64, end func(error), stop <-chan struct{}) {
@@ -274,16 +172,6 @@ func (e *Encoder) watch(j job, pid int, moves *atomic.Int64, end func(error), st
 			end(&Refusal{Reason: tooMuchOutput, Detail: fmt.Sprintf("%s wrote more than %d bytes", j.program, j.most)})
 		}
 	}
-}
-
-// cores is how much time a process has had of them; zero where it is no more.
-func cores(pid int) time.Duration {
-	var spent unix.Timespec
-	// The clock of another process, as clock_getcpuclockid(3) makes its number.
-	if err := unix.ClockGettime(int32(^pid<<3|2), &spent); err != nil {
-		return 0
-	}
-	return time.Duration(spent.Nano())
 }
 
 // bytesIn is how many bytes the files of a folder have.
