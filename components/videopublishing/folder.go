@@ -207,7 +207,7 @@ func (f *folder) trouble(err error) error {
 	}
 	var disk syscall.Statfs_t
 	if syscall.Statfs(f.path, &disk) == nil {
-		full = full || int64(disk.Bavail)*disk.Bsize < littleRoom
+		full = full || int64(disk.Bavail)*int64(disk.Bsize) < littleRoom
 	}
 	if !full {
 		return err
