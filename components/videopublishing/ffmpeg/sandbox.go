@@ -208,7 +208,7 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 	}
 	switch {
 	// ffmpeg takes a SIGTERM for the end of its work, and then exits with 255.
-	case state.ExitCode() == unconfined, state.ExitCode() == 255, containsAny(complaints, "No space left on device", "Disk quota exceeded"):
+	case state.ExitCode() == unconfined, state.ExitCode() == 255, containsAny(complaints, "No space left on device", "Disk quota exceeded", "Resource temporarily unavailable"):
 		return errors.New(detail(j, complaints, err))
 	case containsAny(complaints, tooManyPixels, "Cannot allocate memory", "get_buffer() failed", "malloc of size", "Error while opening encoder"):
 		return refuse(tooBig) // the encoder's settings are ours: there can be nothing else about them
