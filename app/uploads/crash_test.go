@@ -322,3 +322,14 @@ func TestPatience(t *testing.T) {
 	s.until("it is handed over", func() bool { return b.head(path).status == http.StatusOK })
 	s.handedIn(videoID, content)
 }
+
+// A bucket may be slow with a long file.
+func TestLongestHandOver(t *testing.T) {
+	t.Parallel()
+	if short := longestHandOver(1); short != 15*time.Minute {
+		t.Errorf("%v for a byte", short)
+	}
+	if long := longestHandOver(4 << 30); long < 4<<30/slowest*time.Second || long > 6*time.Hour {
+		t.Errorf("%v for 4 GiB", long)
+	}
+}

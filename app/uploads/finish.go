@@ -25,8 +25,13 @@ var (
 	errGone = errors.New("the video is deleted")
 )
 
-// longestHandOver is how long the media store may take for a file.
-const longestHandOver = 15 * time.Minute
+// slowest is how many bytes a second the media store takes at least.
+const slowest = 256_000
+
+// longestHandOver is how long the media store may take for a file of so many bytes.
+func longestHandOver(bytes int64) time.Duration {
+	return 15*time.Minute + time.Duration(bytes/slowest)*time.Second
+}
 
 // finish hands over an upload that is whole, once, however many ask for it. It goes on
 // when those who ask have gone or lost patience: what is whole is never taken back.
@@ -59,7 +64,7 @@ func (a *App) flight(u upload) (*flight, error) {
 	f := &flight{done: make(chan struct{})}
 	a.flights[u.id] = f
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.stopping), longestHandOver)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.stopping), longestHandOver(u.Bytes))
 		defer cancel()
 		err := a.handOver(ctx, u)
 		if err != nil && !errors.Is(err, errGone) {
