@@ -122,8 +122,9 @@ func (d folder) read(id string) (upload, error) {
 	return u, nil
 }
 
-// all returns the uploads that there are, and the files that belong to none.
-func (d folder) all() (list []upload, strays []os.DirEntry, err error) {
+// all returns the uploads that there are, and the files that belong to none. It does not
+// look at those that are known.
+func (d folder) all(known map[string]bool) (list []upload, strays []os.DirEntry, err error) {
 	entries, err := os.ReadDir(string(d))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("list the uploads: %w", err)
@@ -139,7 +140,7 @@ func (d folder) all() (list []upload, strays []os.DirEntry, err error) {
 		if !recorded[id] {
 			strays = append(strays, entry)
 		}
-		if !isRecord || !recorded[id] {
+		if !isRecord || !recorded[id] || known[id] {
 			continue
 		}
 		u, err := d.read(id)

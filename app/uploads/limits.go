@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"videotutorials/aggregators/creatorsvideos"
 )
 
 // spare is what uploads leave of the disk to the databases and to the work on videos, in
@@ -14,6 +16,14 @@ const spare = 512 << 20
 
 // errNoRoom says that uploads may take no more of the disk.
 var errNoRoom = errors.New("no room on the disk")
+
+// How many uploads of a person may be unfinished, and how many of their videos may be
+// waited for: however short it is, each takes a while of the disk, of Postgres, and of
+// those who come after it.
+const (
+	mostUnfinished  = 20
+	mostUnpublished = 20
+)
 
 // admit keeps an upload by keep if it is within all limits, counting each other one with
 // its whole length: of two at once the second finds the first.
@@ -24,33 +34,53 @@ func (a *App) admit(ctx context.Context, u upload, keep func() error) error {
 	case u.Bytes > a.config.MostBytes:
 		return refusal{http.StatusRequestEntityTooLarge, "too-large"}
 	}
+	// What takes its time comes before the turn; in it only what has begun since is looked at.
+	others, _, err := a.folder.all(nil)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, other := range others {
+		known[other.id] = true
+	}
+	has, err := a.counted(ctx, u.OwnerID, others)
+	if err != nil {
+		return err
+	}
 	select {
 	case a.turn <- struct{}{}:
 		defer func() { <-a.turn }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	uploads, _, err := a.folder.all()
+	begun, _, err := a.folder.all(known)
 	if err != nil {
 		return err
+	}
+	for _, other := range begun {
+		known[other.id] = true
 	}
 	for id, other := range a.receiving {
-		if id != u.id {
-			uploads = append(uploads, other)
+		if !known[id] {
+			begun = append(begun, other)
 		}
 	}
-	used, err := a.used(ctx, u.OwnerID, uploads)
-	if err != nil {
-		return err
+	for _, other := range begun {
+		if other.OwnerID == u.OwnerID {
+			has.add(other)
+		}
 	}
-	if used+u.Bytes > a.config.Quota {
+	switch {
+	case has.unfinished >= mostUnfinished || has.unpublished >= mostUnpublished:
+		return refusal{http.StatusTooManyRequests, "too-many-uploads"}
+	case has.bytes+u.Bytes > a.config.Quota:
 		return refusal{http.StatusForbidden, "over-quota"}
 	}
 	room, err := a.room()
 	if err != nil {
 		return err
 	}
-	for _, other := range uploads {
+	for _, other := range append(others, begun...) {
 		if other.here {
 			room -= other.Bytes - other.arrived
 		}
@@ -61,43 +91,61 @@ func (a *App) admit(ctx context.Context, u upload, keep func() error) error {
 	return keep()
 }
 
-// used returns how much a person has handed in or begun to, in bytes: the videos that
-// the view data shows, and the uploads that it does not show yet.
-func (a *App) used(ctx context.Context, ownerID string, uploads []upload) (used int64, err error) {
-	videos, _, err := a.own.Of(ctx, ownerID)
-	if err != nil {
-		return 0, err
-	}
-	shown := map[string]bool{}
-	for _, v := range videos {
-		shown[v.ID] = true
-		used += v.Bytes
-	}
-	for _, u := range uploads {
-		if u.OwnerID != ownerID || shown[u.videoID()] {
-			continue
-		}
-		there, err := a.there(ctx, u)
-		if err != nil {
-			return 0, err
-		}
-		if there {
-			used += u.Bytes
-		}
-	}
-	return used, nil
+// count is what a person has handed in or begun to.
+type count struct {
+	bytes                   int64
+	unfinished, unpublished int
+	shown                   map[string]creatorsvideos.State // by video
 }
 
-// there reports whether an upload takes room: that of a video that is deleted does not,
-// nor one that was given up.
-func (a *App) there(ctx context.Context, u upload) (bool, error) {
-	if !u.here {
-		if published, err := a.published(ctx, u); err != nil || !published {
-			return false, err
+// counted counts the videos that the view data shows of a person, and the uploads that
+// it does not show yet. What is due for these is done first: the bytes of a video that
+// is deleted count until they are gone.
+func (a *App) counted(ctx context.Context, ownerID string, uploads []upload) (count, error) {
+	videos, _, err := a.own.Of(ctx, ownerID)
+	if err != nil {
+		return count{}, err
+	}
+	has := count{shown: map[string]creatorsvideos.State{}}
+	for _, v := range videos {
+		has.shown[v.ID] = v.State
+		has.bytes += v.Bytes
+		if v.State == creatorsvideos.Publishing || v.State == creatorsvideos.Playable {
+			has.unpublished++
 		}
 	}
-	gone, err := a.gone(ctx, u)
-	return !gone, err
+	for _, u := range uploads {
+		if u.OwnerID != ownerID {
+			continue
+		}
+		if _, shown := has.shown[u.videoID()]; !shown && !u.whole() {
+			if err := a.settle(ctx, u); err != nil {
+				return count{}, err
+			}
+			switch u, err = a.folder.read(u.id); {
+			case errors.Is(err, errNoUpload):
+				continue
+			case err != nil:
+				return count{}, err
+			}
+		}
+		has.add(u)
+	}
+	return has, nil
+}
+
+// add adds an upload of the same person.
+func (c *count) add(u upload) {
+	state, shown := c.shown[u.videoID()]
+	if !shown {
+		c.bytes += u.Bytes
+	}
+	switch {
+	case u.here:
+		c.unfinished++
+	case !shown || state == creatorsvideos.Uploading: // the view data does not say yet that it was handed in
+		c.unpublished++
+	}
 }
 
 // guard returns a reader of what comes with a request. It ends with an error when the

@@ -77,7 +77,7 @@ func (a *App) close() {
 
 // sweep does for each upload what is due.
 func (a *App) sweep(ctx context.Context) error {
-	uploads, strays, err := a.folder.all()
+	uploads, strays, err := a.folder.all(nil)
 	if err != nil {
 		return err
 	}
@@ -128,6 +128,13 @@ func (a *App) settle(ctx context.Context, u upload) error {
 	old := a.now().Sub(u.touched) >= kept
 	ctx, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
+	gone, err := a.gone(ctx, u)
+	if err != nil {
+		return err
+	}
+	if gone { // its owner has deleted the video
+		return a.folder.drop(u.id)
+	}
 	if u.here {
 		if !old {
 			return nil

@@ -9,6 +9,7 @@
 //	<id> and <id>.info, all bytes       it is handed over: to the media store, then PublishVideo
 //	<id>.info, PublishVideo is written  it was handed over; a browser that did not hear so is told
 //	<id>.info, it is not                it was given up; AbandonUpload is still owed
+//	any of these, VideoDeleted          it goes
 //	anything else                       nobody has been told of it; it goes
 //
 // The id of an upload is that of its video, without dashes. The ids of the commands are
