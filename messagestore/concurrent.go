@@ -8,12 +8,9 @@ import (
 	"time"
 )
 
-const (
-	// How many messages are read ahead, at most: those being handled and those waiting.
-	mostUnfinished = 1000
-	// More are read once there is room for so many, not for each one.
-	leastRead = 100
-)
+// mostUnfinished is how many messages are read ahead, at most: those being handled and
+// those waiting.
+const mostUnfinished = 1000
 
 // concurrent is a consumer that handles messages of several streams at the same time.
 type concurrent struct{ *consumer }
@@ -93,10 +90,13 @@ func (sh *shift) turn(ctx context.Context) error {
 		}
 	}
 	sh.takeReleased()
-	if err := sh.readAhead(ctx); err != nil {
-		return err
-	}
 	sh.begin(ctx)
+	if sh.wantsMore() {
+		if err := sh.readAhead(ctx); err != nil {
+			return err
+		}
+		sh.begin(ctx)
+	}
 	sh.move()
 	sh.due = sh.due || sh.handled >= sh.config.SaveEvery || ticked && sh.handled > 0
 	if sh.due {
@@ -122,11 +122,15 @@ func (sh *shift) takeReleased() {
 	}
 }
 
+// wantsMore reports whether to read: when half of what was read is done, and as long as
+// slots are free because the rest cannot begin.
+func (sh *shift) wantsMore() bool {
+	n := len(sh.tasks)
+	return sh.unread && !sh.s.draining() && (n <= mostUnfinished/2 || n < mostUnfinished && sh.running < sh.config.Concurrency)
+}
+
 func (sh *shift) readAhead(ctx context.Context) error {
 	room := mostUnfinished - len(sh.tasks)
-	if !sh.unread || room < leastRead || sh.s.draining() {
-		return nil
-	}
 	head := sh.s.head()
 	batch, err := sh.store.ReadCategory(ctx, sh.config.Category, CategoryQuery{From: sh.read + 1, Limit: room, Group: sh.config.Group})
 	if err != nil {
@@ -242,7 +246,7 @@ func (sh *shift) next() (at time.Time) {
 	if sh.s.draining() {
 		return at
 	}
-	if sh.own.tries > 0 || sh.unread && mostUnfinished-len(sh.tasks) >= leastRead {
+	if sh.own.tries > 0 || sh.wantsMore() {
 		at = cmp.Or(sh.own.notBefore, time.Now())
 	}
 	for _, t := range sh.tasks {
