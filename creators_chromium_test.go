@@ -37,6 +37,7 @@ func creatorTab(t *testing.T, s *site, browser context.Context, email string) *t
 	member(t, s, email, goodPassword)
 	p := person(t, browser)
 	p.logIn(s, email, goodPassword)
+	p.sees("they are logged in", `action="/auth/log-out"`)
 	return p
 }
 
@@ -142,12 +143,15 @@ func TestPublishingWithoutJavaScript(t *testing.T) {
 	p.fill(`form[action="/creators-portal/videos"] textarea[name="description"]`, "And described.")
 	p.choose(`#upload-file`, film)
 	p.press(`form[action="/creators-portal/videos"] button`)
-	p.sees("it is published", `class="making" data-state="published"`)
+	p.sees("its page", `class="making"`)
 	at, err := url.Parse(p.location())
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := at.Path[len("/creators-portal/videos/"):]
+	becomes(t, database, id, "published")
+	p.goTo(s.url + at.Path)
+	p.sees("it is published", `class="making" data-state="published"`)
 	p.goTo(s.url + "/videos/" + id)
 	p.sees("the watch page", `Sent by a form[\s\S]*And described\.`)
 	p.sees("the browser plays it by itself", `<source src="/media/`+id+`/1/video.mp4"`)
@@ -169,7 +173,7 @@ func TestTheWatchPage(t *testing.T) {
 	s := startOn(t, database)
 	f := newFilms(t)
 	owner := member(t, s, "watch@example.com", goodPassword)
-	id := owner.handIn(f.run("film.mp4", args(picture("640x360", 8), sound(8), h264, "-shortest")...), "With captions")
+	id := owner.handIn(f.run("film.mp4", args(picture("640x360", 20), sound(20), h264, "-shortest")...), "With captions")
 	becomes(t, database, id, "published")
 	edit := "/creators-portal/videos/" + id
 	browser := chromium(t)
@@ -217,11 +221,11 @@ func TestTheWatchPage(t *testing.T) {
 	viewer.fill(`[data-transcript-search]`, "second")
 	viewer.waitFor("it can be searched", `[...document.querySelectorAll('[data-transcript] li')].filter(l => l.checkVisibility()).length === 1`)
 	viewer.evaluate(`document.querySelector('video').pause()`)
-	viewer.evaluate(`document.querySelector('video').currentTime = 3`)
-	viewer.waitFor("it is at 3 s", `!document.querySelector('video').seeking && document.querySelector('video').currentTime > 2.9`)
+	viewer.evaluate(`document.querySelector('video').currentTime = 9`)
+	viewer.waitFor("it is at 9 s", `!document.querySelector('video').seeking && document.querySelector('video').currentTime > 8.9`)
 	viewer.goTo(s.url + "/")
 	viewer.goTo(s.url + "/videos/" + id)
-	viewer.waitFor("it goes on where they left off", `document.querySelector('video').currentTime > 2`)
+	viewer.waitFor("it goes on where they left off", `document.querySelector('video').currentTime > 8`)
 	viewer.goTo(s.url + "/videos/" + id + "?t=5")
 	viewer.waitFor("an address with a moment wins", `Math.abs(document.querySelector('video').currentTime - 5) < 0.7`)
 }

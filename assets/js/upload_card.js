@@ -10,7 +10,7 @@ import { inTurn } from './turn.js'
 
 const running = new Set(['waiting', 'resuming', 'uploading', 'offline', 'finishing'])
 const stoppable = new Set(['paused', 'logged-out', ...running])
-const refusals = { 401: 'logged-out', 403: 'over-quota', 404: 'expired', 410: 'expired', 413: 'too-large', 507: 'no-room' }
+const refusals = { 401: 'logged-out', 403: 'over-quota', 404: 'expired', 410: 'expired', 413: 'too-large', 429: 'too-many-uploads', 507: 'no-room' }
 const silence = 30_000 // milliseconds without a byte after which a connection is dead
 const patience = 120_000 // with all bytes sent: the server puts the file where it belongs
 
@@ -136,7 +136,7 @@ export function newCard(section, file, room) {
   // judge finds out what an error means: to wait and go on, or to stop.
   async function judge({ originalResponse: answer }) {
     const status = answer?.getStatus()
-    if (!passes(status)) {
+    if (status === 429 || !passes(status)) {
       const refusal = refusals[status] ?? 'refused'
       if (refusal !== 'expired') return stop(refusal, status === 401 ? '' : inWords(answer))
       if (known || !earlier) return memory.keep({ url: undefined }), stop(refusal)
