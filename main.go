@@ -161,7 +161,7 @@ func (p *program) assemble(settings settings) {
 		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, limits, sessions, p.key, p.hub),
 		authenticate.New(p.store, users, passwords, limits, sessions, p.key, settings.secret),
 		home.New(videos, counts, p.hub, p.demo.notice),
-		mediafiles.New(p.media, videos, sessions),
+		mediafiles.New(p.media, videos, own, sessions),
 		portal,
 		p.watchPages,
 		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/app/web"
 	"videotutorials/db/dbtest"
 	"videotutorials/db/media"
@@ -33,7 +34,7 @@ func BenchmarkFile(b *testing.B) {
 	}
 	defer store.Close()
 	router := web.New(web.Config{AppName: "Test", Log: slog.New(slog.DiscardHandler)})
-	New(store, catalogue.NewQueries(database.Views), web.NewSessions([]byte(strings.Repeat("s", 32)), false, nil)).Routes(router)
+	New(store, catalogue.NewQueries(database.Views), creatorsvideos.NewQueries(database.Views), web.NewSessions([]byte(strings.Repeat("s", 32)), false, nil)).Routes(router)
 	site := httptest.NewServer(router)
 	defer site.Close()
 	for _, size := range []int64{50 << 20, 1 << 20} {

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/app/web"
 	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/db/media"
@@ -21,13 +22,14 @@ import (
 type App struct {
 	store    *media.Store
 	videos   catalogue.Queries
+	own      creatorsvideos.Queries
 	sessions *web.Sessions
 	patience time.Duration
 }
 
 // New returns the application; store keeps the files below the id of each video.
-func New(store *media.Store, videos catalogue.Queries, sessions *web.Sessions) *App {
-	return &App{store, videos, sessions, patience}
+func New(store *media.Store, videos catalogue.Queries, own creatorsvideos.Queries, sessions *web.Sessions) *App {
+	return &App{store, videos, own, sessions, patience}
 }
 
 // Routes adds the application's routes.
@@ -71,7 +73,9 @@ func (a *App) mayWatch(c echo.Context, videoID string) (shared bool, err error) 
 	defer cancel()
 	visibility, owner, err := a.videos.Access(ctx, videoID)
 	if errors.Is(err, catalogue.ErrNotFound) {
-		return false, noSuchFile()
+		// Their owner's page may know of them before the catalogue does.
+		visibility = publishingmsg.Private
+		owner, err = a.ownerOf(ctx, videoID)
 	}
 	if err != nil {
 		return false, err
@@ -83,10 +87,20 @@ func (a *App) mayWatch(c echo.Context, videoID string) (shared bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	if !signedIn || person.UserID != owner {
+	if !signedIn || owner == "" || person.UserID != owner {
 		return false, noSuchFile()
 	}
 	return false, nil
+}
+
+// ownerOf returns the owner of a video that their own page says can be watched; the error
+// is that there is no such file where it says no such thing.
+func (a *App) ownerOf(ctx context.Context, videoID string) (string, error) {
+	v, _, err := a.own.ByID(ctx, videoID)
+	if errors.Is(err, creatorsvideos.ErrNotFound) || err == nil && v.State != creatorsvideos.Playable && v.State != creatorsvideos.Published {
+		return "", noSuchFile()
+	}
+	return v.OwnerID, err
 }
 
 // caching returns how long browsers, and caches on the way to them, keep a file. All but

@@ -24,6 +24,7 @@ import (
 
 	"videotutorials/aggregators/aggregatortest"
 	"videotutorials/aggregators/catalogue"
+	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/app/web"
 	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/db/dbtest"
@@ -62,7 +63,7 @@ func start(t *testing.T, bucket string, change ...func(*site)) *site {
 		s.asked.Add(1)
 		return web.Person{UserID: userID}, true, nil
 	})
-	s.app = New(store, s.Queries, s.sessions)
+	s.app = New(store, s.Queries, creatorsvideos.NewQueries(s.Views), s.sessions)
 	router := web.New(web.Config{AppName: "Test", Log: slog.New(slog.DiscardHandler), Sessions: s.sessions})
 	router.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
