@@ -14,6 +14,9 @@ func TestTheCatalogueIsBehind(t *testing.T) {
 	s := start(t, "")
 	owner, id := messagestore.NewID(), messagestore.NewID()
 	s.put(id+"/1/poster.jpg", "a picture")
+	if _, err := s.Views.Exec(s.Ctx, `INSERT INTO checkpoint (name, version) VALUES ('creatorsvideos', 1)`); err != nil {
+		t.Fatal(err)
+	}
 	_, err := s.Views.Exec(s.Ctx, `
 		INSERT INTO creators_videos (video_id, owner_id, title, description, state, visibility, file_name, bytes, reason, attempt, duration_ms, width, height, poster, renditions, captions, chapters, begun_at)
 		VALUES ($1, $2, '', '', 'playable', 'public', '', 0, '', 1, 0, 0, 0, '', '{}', '[]', '', now())`, id, owner)
