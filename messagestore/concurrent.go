@@ -12,7 +12,8 @@ import (
 // those waiting.
 const mostUnfinished = 1000
 
-// concurrent is a consumer that handles messages of several streams at the same time.
+// concurrent is a consumer that handles messages of several streams at the same time, and
+// lets none wait for one that has to be tried again.
 type concurrent struct{ *consumer }
 
 // step lasts as long as anything is unfinished: its end would cancel what it began.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
 )
@@ -185,6 +187,36 @@ func TestWhatHasNoHandlerNeverWaits(t *testing.T) {
 	if s := sub.Status(); s.Handled != 3003 || s.Position != s.Head {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestManyWaitForOne has so many messages wait for one of their stream that more would not
+// be read, were there no free slot.
+func TestManyWaitForOne(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	store := messagestore.New(database.MessageStore)
+	_, err := database.MessageStore.Exec(within(t), `
+		SELECT message_store.write_message(gen_random_uuid()::text, 'account-long', 'Deposited', '{}') FROM generate_series(1, 900);
+		SELECT message_store.write_message(gen_random_uuid()::text, 'account-short', 'Deposited', '{}') FROM generate_series(1, 200)`, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := newStage(t)
+	all, _ := stage.run(database, stage.subscription(store, 2))
+	calls := stage.take("long", "short")
+	calls["short"].end <- nil
+	for i := 1; i < 200; i++ {
+		if c := stage.next(); c.String() != fmt.Sprintf("short/%d", i) {
+			t.Fatal(c)
+		} else {
+			c.end <- nil
+		}
+	}
+	calls["long"].end <- nil
+	for range 899 {
+		stage.next().end <- nil
+	}
+	caughtUp(t, store, all)
 }
 
 func TestMoreThanIsReadAhead(t *testing.T) {
@@ -463,6 +495,10 @@ func TestReleasedAndKilled(t *testing.T) {
 		c.end <- nil
 	}
 	await(t, sub, func(s messagestore.Status) bool { return s.State == messagestore.Live && len(s.Parked) == 0 })
+	last, err := store.Last(within(t), "subscriberPosition-test", "Read")
+	if err != nil || strings.Contains(string(last.Data), "parked") {
+		t.Errorf("saved is %s, %v", last.Data, err)
+	}
 }
 
 func TestATransientErrorHoldsUpNoOtherStream(t *testing.T) {
@@ -767,4 +803,38 @@ func anyOrderOfEnds(t *testing.T, r *rand.Rand) {
 			}
 		}
 	}
+}
+
+// With one slot nothing runs at the same time, and what waits to be tried again takes no
+// slot from others.
+func TestOneSlot(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	store := messagestore.New(database.MessageStore)
+	stage := newStage(t)
+	sub := stage.subscription(store, 1)
+	for _, id := range []string{"down", "1", "2"} {
+		write(t, store, accounts.Stream(id), deposited{id, 1})
+	}
+	all, _ := stage.run(database, sub)
+	done := map[string]bool{}
+	tries := 0
+	for tries < 20 || len(done) < 2 {
+		c := stage.next()
+		select {
+		case other := <-stage.begun:
+			t.Fatalf("%s begins beside %s", other, c)
+		default:
+		}
+		if c.String() == "down/0" {
+			tries++
+			c.end <- messagestore.Transient(errors.New("not just now"))
+			continue
+		}
+		done[c.String()] = true
+		c.end <- nil
+	}
+	await(t, sub, func(s messagestore.Status) bool { return s.Handled == 2 && s.Position == 0 })
+	stage.take("down")["down"].end <- nil
+	caughtUp(t, store, all)
 }

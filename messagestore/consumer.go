@@ -26,10 +26,12 @@ type SubscriptionConfig struct {
 	// SaveEvery is after how many messages the position is saved; 0 is 100. It is
 	// saved also when nothing is going on, and at the end.
 	SaveEvery int
-	// Concurrency is how many messages of different streams are handled at the same
-	// time; 0 and 1 are one, in the order of all streams. With more, long work in one
-	// stream does not hold up the others, and the position is the one before the oldest
-	// message that is not done: after a crash later ones come again, done or not.
+	// Concurrency 0 handles one message after the other, in the order of all streams: one
+	// that has to be tried again holds up all others. From 1 on so many messages of
+	// different streams are handled at the same time, and one that waits for its next try
+	// takes no slot: neither its trouble nor, with more than 1, long work in one stream
+	// holds up the others. The position is then the one before the oldest message that is
+	// not done: after a crash later ones come again, done or not.
 	Concurrency int
 }
 
@@ -46,7 +48,7 @@ func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 	}
 	one := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name), lock: &lock{name: name}}
 	var w worker = one
-	if c.Concurrency > 1 {
+	if c.Concurrency > 0 {
 		w = concurrent{one}
 	}
 	s := newSubscription(name, c.Category, w)

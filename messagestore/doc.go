@@ -22,7 +22,8 @@
 //
 // [NewSubscription] gives a category's messages to handlers in order, at least
 // once, in one process at a time, and keeps the position in the store itself.
-// Where handlers take long, its Concurrency lets other streams go on meanwhile.
+// Where handlers take long, or are tried again for long, its Concurrency lets other
+// streams go on meanwhile.
 // [NewProjection] applies them to view data exactly once, with any number of
 // processes: rows and checkpoint change in one transaction. [Subscriptions] runs
 // both kinds on one connection that LISTENs: a notification only wakes, what is

@@ -50,6 +50,7 @@ func New(store *messagestore.Store, config Config) *Component {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	config.AtOnce = max(config.AtOnce, 1) // 0 would have one film in trouble hold up all others
 	return &Component{store: store, config: config}
 }
 
