@@ -83,7 +83,7 @@ func TestACreatorPublishesWhileAnotherLooks(t *testing.T) {
 	viewer.evaluate(play)
 	viewer.waitFor("it plays", `document.querySelector('video').currentTime > 0.5`)
 	for _, p := range []*tab{home, creator} {
-		p.waitFor("the view is counted", fmt.Sprintf(`document.querySelector('#view-count-%s')?.dataset.viewCount === "1"`, id))
+		p.waitFor("the view is counted", counted(id, 1))
 	}
 	home.do(chromedp.Click(fmt.Sprintf(`.card a[href="/videos/%s"]`, id), chromedp.ByQuery), chromedp.WaitReady(`.player video`, chromedp.ByQuery))
 	home.waitFor("it is there too", `document.querySelector('video')?.readyState >= 2`)
