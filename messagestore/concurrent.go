@@ -22,7 +22,7 @@ func (c concurrent) step(ctx context.Context, s *Subscription) (bool, error) {
 		return false, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	sh := &shift{consumer: c.consumer, s: s, read: c.at.Position, unread: true, finished: make(chan *task)}
+	sh := &shift{consumer: c.consumer, s: s, taken: c.loaded, read: c.at.Position, unread: true, finished: make(chan *task)}
 	defer func() {
 		cancel()
 		for sh.running > 0 { // before all of it has ended nothing begins again
@@ -50,6 +50,7 @@ func (c concurrent) step(ctx context.Context, s *Subscription) (bool, error) {
 type shift struct {
 	*consumer
 	s        *Subscription
+	taken    int64   // the taking of the lock under which it works
 	read     int64   // what is not after this position is handled, parked or a task
 	unread   bool    // there may be messages after it
 	tasks    []*task // first those of released streams, then messages in their order
@@ -104,6 +105,7 @@ func (sh *shift) turn(ctx context.Context) error {
 		if err := sh.save(ctx); err != nil {
 			return err
 		}
+		sh.loaded = sh.taken // what is known is what is there, after trouble with saving too
 		sh.due = false
 	}
 	sh.s.unsaved.Store(sh.handled > 0)

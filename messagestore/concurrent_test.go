@@ -1,17 +1,22 @@
 package messagestore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
@@ -839,4 +844,84 @@ func TestOneSlot(t *testing.T) {
 	await(t, sub, func(s messagestore.Status) bool { return s.Handled == 2 && s.Position == 0 })
 	stage.take("down")["down"].end <- nil
 	caughtUp(t, store, all)
+}
+
+// forgetful is a connection that is lost, when told so, between a saved position and the
+// answer to it.
+type forgetful struct {
+	net.Conn
+	lose  *atomic.Bool
+	saved atomic.Bool
+}
+
+func (f *forgetful) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("subscriberPosition-test")) && bytes.Contains(p, []byte(`"position"`)) && f.lose.CompareAndSwap(true, false) {
+		f.saved.Store(true)
+	}
+	return f.Conn.Write(p)
+}
+
+func (f *forgetful) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	if !f.saved.Load() {
+		return n, err
+	}
+	for all := p[:n]; err == nil; all = append(all, p[:n]...) {
+		if bytes.Contains(all, []byte("Z\x00\x00\x00\x05I")) { // it is written, and committed
+			break
+		}
+		n, err = f.Conn.Read(p)
+	}
+	f.Conn.Close()
+	return 0, io.ErrUnexpectedEOF
+}
+
+// A position is saved and the answer is lost: that is no other process, and what is
+// running goes on.
+func TestTheAnswerToASavedPositionIsLost(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	var lose atomic.Bool
+	config := database.MessageStore.Config()
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return &forgetful{Conn: conn, lose: &lose}, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	store := messagestore.New(pool)
+	stage := newStage(t)
+	sub := stage.subscription(store, 2)
+	write(t, store, accounts.Stream("short"), deposited{"short", 1})
+	write(t, store, accounts.Stream("long"), deposited{"long", 1})
+	lose.Store(true)
+	all, _ := stage.run(database, sub)
+	calls := stage.take("short", "long")
+	calls["short"].end <- nil
+	saved := func(times int64, position int64) {
+		t.Helper()
+		eventually(t, func() bool {
+			last, err := store.Last(within(t), "subscriberPosition-test", "Read")
+			return err == nil && last.Position == times-1 && strings.Contains(string(last.Data), fmt.Sprintf(`"position": %d`, position))
+		})
+	}
+	saved(2, 1) // the first time without an answer
+	if lose.Load() {
+		t.Error("no answer was lost")
+	}
+	write(t, store, accounts.Stream("later"), deposited{"later", 1})
+	stage.take("later")["later"].end <- nil
+	if err := calls["long"].ctx.Err(); err != nil {
+		t.Error(err)
+	}
+	calls["long"].end <- nil
+	caughtUp(t, store, all)
+	saved(3, 3)
+	if s := sub.Status(); s.Handled != 3 || s.LastError != "" {
+		t.Errorf("%+v", s)
+	}
 }

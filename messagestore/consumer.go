@@ -1,6 +1,7 @@
 package messagestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,9 +81,10 @@ type consumer struct {
 
 	loaded   int64 // the taking of the lock that the rest was loaded under, 0 for none
 	at       read
-	version  int64 // of the position stream
-	handled  int   // messages since the position was saved
-	attempts int   // at the message after at.Position
+	version  int64  // of the position stream
+	saving   string // the id of a position that was written, perhaps: there was no answer
+	handled  int    // messages since the position was saved
+	attempts int    // at the message after at.Position
 }
 
 // errMoved says that another process has saved the position.
@@ -210,7 +212,7 @@ func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
 }
 
 func (c *consumer) load(ctx context.Context) error {
-	c.at, c.version, c.attempts, c.handled = read{}, NoStream, 0, 0
+	c.at, c.version, c.saving, c.attempts, c.handled = read{}, NoStream, "", 0, 0
 	last, err := c.store.Last(ctx, c.stream, read{}.MessageType())
 	switch {
 	case errors.Is(err, ErrNoMessage):
@@ -233,6 +235,10 @@ func (c *consumer) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if m.ID == c.saving { // our own: only the answer was lost
+			c.version, c.saving = m.Position, NewID()
+			continue
+		}
 		if m.Type != (streamReleased{}).MessageType() {
 			c.loaded = 0
 			return Transient(fmt.Errorf("%s was %w", c.stream, errMoved))
@@ -251,18 +257,19 @@ func (c *consumer) refresh(ctx context.Context) error {
 }
 
 func (c *consumer) save(ctx context.Context) error {
-	version, err := c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version))
-	if errors.Is(err, ErrWrongExpectedVersion) { // somebody released a stream meanwhile
+	c.saving = cmp.Or(c.saving, NewID())
+	version, err := c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version), WithID(c.saving))
+	if errors.Is(err, ErrWrongExpectedVersion) { // somebody released a stream meanwhile, or it was we
 		if err := c.refresh(ctx); err != nil {
 			return err
 		}
-		version, err = c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version))
+		version, err = c.store.Write(ctx, c.stream, c.at, ExpectedVersion(c.version), WithID(c.saving))
 	}
 	if err != nil {
 		c.loaded = 0 // the write may have happened all the same
 		return fmt.Errorf("save the position of %s: %w", c.name, err)
 	}
-	c.version = version
+	c.version, c.saving = version, ""
 	c.handled = 0
 	return nil
 }
