@@ -10,8 +10,8 @@ import (
 
 // BenchmarkTranscode makes all that is made of a film of one minute in 720p, and compares
 // it with one command as somebody would write it by hand, who makes the same renditions
-// with the same settings, knows how loud the film is, and wants neither a picture nor
-// anything to watch before the end. Both run at the same low priority, in turns.
+// with the same settings, lets the filter that there is for it make the sound as loud as
+// others, and wants neither a picture nor anything to watch before the end. Both run at the same low priority, in turns.
 //
 //	s/film            what all takes, from the first look to the last file
 //	s-to-first        until the first rendition can be watched, with its poster
@@ -81,7 +81,7 @@ func byHand(b *testing.B, source string) (took, used time.Duration) {
 		-map [v0] -maxrate:v:0 400k -bufsize:v:0 600k -map [v1] -maxrate:v:1 800k -bufsize:v:1 1200k
 		-map [v2] -maxrate:v:2 1400k -bufsize:v:2 2100k -map [v3] -maxrate:v:3 2800k -bufsize:v:3 4200k
 		-c:v libx264 -preset veryfast -profile:v high -crf 23 -bf 2 -x264-params b-pyramid=none -sc_threshold 0 -g 600 -force_key_frames expr:gte(t,n_forced*4)
-		-map 0:a -c:a aac -b:a 128k -ac 2 -af volume=5.8dB,alimiter=limit=-1.5dB:level=0,aresample=48000
+		-map 0:a -c:a aac -b:a 128k -ac 2 -af loudnorm=I=-16:TP=-1.5:LRA=11,aresample=48000
 		-f hls -hls_time 4 -hls_playlist_type vod -hls_segment_type fmp4 -hls_segment_filename %v_%05d.m4s -hls_fmp4_init_filename %v_init.mp4
 		-var_stream_map`)...)
 	cmd.Args = append(cmd.Args, "a:0,agroup:a,name:audio v:0,agroup:a,name:240p v:1,agroup:a,name:360p v:2,agroup:a,name:480p v:3,agroup:a,name:720p", "%v.m3u8")
