@@ -114,6 +114,7 @@ func Find(config Config) (*Encoder, error) {
 		list  string
 		names []string
 	}{
+		{"-h muxer=hls", []string{"-hls_segment_options"}}, // since 4.4
 		{"-encoders", []string{"libx264", "aac", "mjpeg"}},
 		{"-filters", []string{"fps", "tpad", "scale", "split", "setsar", "yadif", "tile", "aresample", "aformat", "ebur128", "volume", "alimiter", "apad"}},
 		{"-muxers", []string{"hls", "mp4", "framecrc"}},
@@ -141,7 +142,7 @@ func Find(config Config) (*Encoder, error) {
 // list returns what ffmpeg prints about itself.
 func (e *Encoder) list(ctx context.Context, what string) (string, error) {
 	var text strings.Builder
-	_, err := e.run(ctx, job{program: "ffmpeg", args: []string{"-hide_banner", what}, line: func(line string) (bool, error) {
+	_, err := e.run(ctx, job{program: "ffmpeg", args: append([]string{"-hide_banner"}, strings.Fields(what)...), line: func(line string) (bool, error) {
 		text.WriteString(line + "\n")
 		return true, nil
 	}})

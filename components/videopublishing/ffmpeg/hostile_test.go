@@ -244,7 +244,7 @@ func TestFindSaysWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Find(Config{}); err == nil || !strings.Contains(err.Error(), "lacks libx264, aac, mjpeg, fps") {
+	if _, err := Find(Config{}); err == nil || !strings.Contains(err.Error(), "lacks -hls_segment_options, libx264, aac, mjpeg, fps") {
 		t.Errorf("with another program: %v", err)
 	}
 }

@@ -284,6 +284,10 @@ func (e *Encoder) measure(ctx context.Context, file string, h header, film *Film
 	film.pictures = max(video.end, picture)
 	film.Duration = max(film.pictures, audio.end).Round(time.Millisecond)
 
+	if film.Duration > e.config.Duration {
+		return &Refusal{Reason: filmTooLong, Detail: "it lasts " + film.Duration.String()}
+	}
+
 	// A file that was cut off has a header for more than there is, and ffmpeg does not mind.
 	var said, found time.Duration
 	switch name := h.Format.Name; {
