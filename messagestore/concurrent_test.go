@@ -920,7 +920,7 @@ func TestTheAnswerToASavedPositionIsLost(t *testing.T) {
 	}
 	calls["long"].end <- nil
 	caughtUp(t, store, all)
-	saved(3, 3)
+	saved(3, sub.Status().Position)
 	if s := sub.Status(); s.Handled != 3 || s.LastError != "" {
 		t.Errorf("%+v", s)
 	}
