@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"videotutorials/components/videopublishing/ffmpeg"
 	"videotutorials/components/videopublishing/publishingmsg"
@@ -37,9 +38,10 @@ type Config struct {
 
 // Component handles the commands to videos and does the work that follows.
 type Component struct {
-	store  *messagestore.Store
-	config Config
-	films  sync.Map // by the ids of the messages that began attempts which are worked on
+	store    *messagestore.Store
+	config   Config
+	attempts sync.Map                         // what is remembered of attempts that are worked on, by attemptOf
+	pause    func(failures int) time.Duration // none in tests
 }
 
 // New returns the component.
@@ -51,7 +53,7 @@ func New(store *messagestore.Store, config Config) *Component {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	config.AtOnce = max(config.AtOnce, 1) // 0 would have one film in trouble hold up all others
-	return &Component{store: store, config: config}
+	return &Component{store: store, config: config, pause: pause}
 }
 
 // Subscriptions returns what the component follows: the commands, which never wait for

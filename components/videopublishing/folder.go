@@ -191,30 +191,6 @@ func (f *folder) made(s step, wanted []ffmpeg.Rendition) (*batch, error) {
 	return &made, nil
 }
 
-// littleRoom is so little that ffmpeg may have failed for it, in bytes.
-const littleRoom = 64 << 20
-
-// trouble marks an error of the encoder as one that goes away by itself where the disk
-// is full. Any other that is no refusal of the film may be there for ever.
-func (f *folder) trouble(err error) error {
-	var no *ffmpeg.Refusal
-	if errors.As(err, &no) {
-		return err
-	}
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-	for _, says := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} { // in ffmpeg's words, which are those of the C library
-		full = full || strings.Contains(strings.ToLower(err.Error()), says.Error())
-	}
-	var disk syscall.Statfs_t
-	if syscall.Statfs(f.path, &disk) == nil {
-		full = full || int64(disk.Bavail)*int64(disk.Bsize) < littleRoom
-	}
-	if !full {
-		return err
-	}
-	return messagestore.Transient(fmt.Errorf("there is no room in %s: %w", filepath.Dir(f.path), err))
-}
-
 // sweep removes the folders of attempts that are over, which processes left that were
 // killed. One that cannot be removed waits for the next sweep.
 func (c *Component) sweep(ctx context.Context) {

@@ -29,32 +29,41 @@ var errUnwanted = errors.New("the video is not to be published any more")
 
 // transcode works on an attempt until the video is published, refused or unwanted. What
 // an event says is done is not done again, and what this machine has made is made once,
-// however often the store of files or the database is away before all can see it.
+// however often the store of files or the database is away before all can see it. It ends
+// with an error only where that may go away by itself: no film parks its stream.
 func (c *Component) transcode(ctx context.Context, m messagestore.Message[publishingmsg.VideoPublishingStarted]) error {
 	c.sweep(ctx)
+	c.forget(ctx)
 	v, err := c.video(ctx, m.Data.VideoID)
 	if err != nil {
 		return err
 	}
+	of := attemptOf{v.id, m.Data.Attempt}
 	if !v.works(m.Data.Attempt) {
+		c.attempts.Delete(of)
 		return c.leave(ctx, v.id, m.Data.Attempt)
+	}
+	known := c.remember(of)
+	if err := known.waits(); err != nil {
+		return err
 	}
 	folder, err := openFolder(ctx, c.config.WorkDir, v.id, v.attempt)
 	if err != nil {
 		return messagestore.Transient(err)
 	}
 	defer folder.close()
-	w := &work{Component: c, cause: m, seen: v, folder: folder, began: time.Now()}
+	w := &work{Component: c, cause: m, seen: v, known: known, folder: folder, began: time.Now()}
 	w.meter = newMeter(c.config.Report, publishingmsg.Progress{VideoID: v.id, OwnerID: v.ownerID, Attempt: v.attempt})
 	err = w.run(ctx)
 	var no *ffmpeg.Refusal
-	if errors.As(err, &no) {
-		err = w.tell(ctx, publishingmsg.VideoPublishingFailed{
-			VideoID: v.id, OwnerID: v.ownerID, SourceURI: m.Data.SourceURI, Attempt: v.attempt, Reason: no.Reason,
-		}, "")
-		if err == nil {
+	switch {
+	case err == nil, errors.Is(err, errUnwanted), errors.Is(err, errNoRoom), ctx.Err() != nil: // what was cut off says nothing
+	case errors.As(err, &no):
+		if err = w.fail(ctx, no.Reason); err == nil {
 			c.config.Log.Info("video refused", "video_id", v.id, "attempt", v.attempt, "reason", no.Reason, "took", time.Since(w.began))
 		}
+	case errors.As(err, new(unexplained)), !messagestore.IsTransient(err):
+		err = w.again(ctx, err)
 	}
 	if errors.Is(err, errUnwanted) {
 		c.config.Log.Info("video no longer worked on", "video_id", v.id, "attempt", v.attempt, "took", time.Since(w.began))
@@ -63,7 +72,7 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 	if err != nil {
 		return err
 	}
-	c.films.Delete(m.ID)
+	c.attempts.Delete(of)
 	return messagestore.Transient(folder.remove())
 }
 
@@ -124,12 +133,12 @@ func (w *work) fetch(ctx context.Context) (string, error) {
 
 // probe reads the whole film, which may be long: once for each process.
 func (w *work) probe(ctx context.Context, source string) (ffmpeg.Film, error) {
-	if film, ok := w.films.Load(w.cause.ID); ok {
-		return film.(ffmpeg.Film), nil
+	if w.known.film != nil {
+		return *w.known.film, nil
 	}
 	film, err := w.config.Encoder.Probe(ctx, source)
 	if err == nil {
-		w.films.Store(w.cause.ID, film)
+		w.known.film = &film
 	}
 	return film, err
 }
@@ -260,6 +269,13 @@ func (w *work) finish(ctx context.Context, film ffmpeg.Film, smallest, one ffmpe
 		TranscodedURI: w.uri(mp4File), HLSURI: w.uri(masterFile), PosterURI: w.uri(posterFile), StoryboardURI: w.uri(storyboardFile),
 		DurationMS: film.Duration.Milliseconds(), Width: film.Width, Height: film.Height,
 	})
+}
+
+// fail ends the attempt.
+func (w *work) fail(ctx context.Context, reason string) error {
+	return w.tell(ctx, publishingmsg.VideoPublishingFailed{
+		VideoID: w.seen.id, OwnerID: w.cause.Data.OwnerID, SourceURI: w.cause.Data.SourceURI, Attempt: w.cause.Data.Attempt, Reason: reason,
+	}, "")
 }
 
 func (w *work) complete(ctx context.Context, event publishingmsg.VideoPublished) error {

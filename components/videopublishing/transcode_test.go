@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -540,25 +539,6 @@ func TestTheStoreOfFilesIsAway(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	b.workDirIsEmpty()
-}
-
-// A full disk is not the film's fault either.
-func TestAFullDisk(t *testing.T) {
-	t.Parallel()
-	f := &folder{path: t.TempDir()}
-	crashed, refused := errors.New("ffmpeg: signal: killed"), &ffmpeg.Refusal{Reason: publishingmsg.Damaged}
-	for err, transient := range map[error]bool{
-		fmt.Errorf("write: %w", syscall.ENOSPC):                                    true,
-		errors.New("ffmpeg: exit status 1: av_write: No space left on device"):     true,
-		errors.New("ffmpeg: exit status 1: av_write: Disk quota exceeded"):         true,
-		fmt.Errorf("look: %w", error(refused)):                                     false,
-		&ffmpeg.Refusal{Reason: "damaged", Detail: "says No space left on device"}: false,
-		crashed: false,
-	} {
-		if got := f.trouble(err); messagestore.IsTransient(got) != transient || !errors.Is(got, err) {
-			t.Errorf("%v: %v", err, got)
-		}
-	}
 }
 
 // Without an encoder what browsers play is published as it is.

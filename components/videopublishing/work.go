@@ -30,6 +30,7 @@ type work struct {
 	*Component
 	cause  messagestore.Message[publishingmsg.VideoPublishingStarted]
 	seen   video // as it was when it was last looked at
+	known  *remembered
 	folder *folder
 	meter  *meter
 	began  time.Time

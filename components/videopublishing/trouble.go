@@ -1,0 +1,148 @@
+package videopublishing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"videotutorials/components/videopublishing/ffmpeg"
+	"videotutorials/components/videopublishing/publishingmsg"
+	"videotutorials/messagestore"
+)
+
+// An attempt that fails for no known reason is tried so often; where each try takes long,
+// no longer than patience after the first failure, but a few times.
+const (
+	mostTries  = 8
+	fewTries   = 3
+	patience   = 10 * time.Minute
+	mostPause  = 30 * time.Second
+	firstPause = 2 * time.Second
+)
+
+// attemptOf names an attempt to publish a video.
+type attemptOf struct {
+	videoID string
+	attempt int
+}
+
+// remembered is what this process knows of an attempt between two tries.
+type remembered struct {
+	film *ffmpeg.Film // nil until it was probed
+
+	failures  int // that nobody can explain
+	since     time.Time
+	notBefore time.Time
+	last      error
+}
+
+// remember returns what is known of an attempt. Messages of one video come one after the
+// other, so nobody else looks at it meanwhile.
+func (c *Component) remember(of attemptOf) *remembered {
+	r, _ := c.attempts.LoadOrStore(of, &remembered{})
+	return r.(*remembered)
+}
+
+// forget drops what is known of attempts that ended elsewhere: in another process, or
+// while they waited here to be tried again.
+func (c *Component) forget(ctx context.Context) {
+	c.attempts.Range(func(key, _ any) bool {
+		of := key.(attemptOf)
+		v, err := c.video(ctx, of.videoID)
+		if err == nil && !v.works(of.attempt) {
+			c.attempts.Delete(of)
+		}
+		return err == nil
+	})
+}
+
+// again decides what follows from an error that is no fault of the film, as far as anybody
+// knows: another try after a pause, or, after too many, an end that its owner hears of.
+// One film must not stop its stream for ever, in which its owner's next attempt will stand.
+func (w *work) again(ctx context.Context, err error) error {
+	r, now := w.known, time.Now()
+	if r.failures++; r.failures == 1 {
+		r.since = now
+	}
+	log := w.config.Log.With("video_id", w.seen.id, "attempt", w.cause.Data.Attempt)
+	log.Debug("trouble with a video", "tries", r.failures, "error", fullText(err))
+	if r.failures >= mostTries || r.failures >= fewTries && now.Sub(r.since) > patience {
+		if err := w.fail(ctx, publishingmsg.OurFault); err != nil {
+			return err
+		}
+		log.Error("video given up", "tries", r.failures, "error", messagestore.ErrorText(err))
+		return nil
+	}
+	r.notBefore, r.last = now.Add(w.pause(r.failures)), err
+	return messagestore.Transient(err)
+}
+
+// waits returns the last error of an attempt as long as it is too early for another try,
+// so that meanwhile others have its slot.
+func (r *remembered) waits() error {
+	if time.Now().Before(r.notBefore) {
+		return messagestore.Transient(r.last)
+	}
+	return nil
+}
+
+func pause(failures int) time.Duration { return min(firstPause<<min(failures-1, 10), mostPause) }
+
+var errNoRoom = errors.New("there is no room")
+
+// littleRoom is so little that ffmpeg may have failed for it, in bytes.
+const littleRoom = 64 << 20
+
+// trouble marks an error of the encoder that is no refusal of the film: as one that goes
+// away by itself where the disk is full, else as one that may be there for ever, whatever
+// it is about.
+func (f *folder) trouble(err error) error {
+	var no *ffmpeg.Refusal
+	if err == nil || errors.As(err, &no) {
+		return err
+	}
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	for _, says := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} { // in ffmpeg's words, which are those of the C library
+		full = full || strings.Contains(strings.ToLower(err.Error()), says.Error())
+	}
+	var disk syscall.Statfs_t
+	if syscall.Statfs(f.path, &disk) == nil {
+		full = full || int64(disk.Bavail)*int64(disk.Bsize) < littleRoom
+	}
+	err = unexplained{err}
+	if !full {
+		return err
+	}
+	return messagestore.Transient(fmt.Errorf("%w in %s: %w", errNoRoom, filepath.Dir(f.path), err))
+}
+
+// unexplained is an error of which nobody knows whether it goes away. It does not tell what
+// ffmpeg printed, which may hold titles and names out of the film.
+type unexplained struct{ error }
+
+var endOfProgram = regexp.MustCompile(`\b(exit status \d+|signal: [a-z ]+(?: \(core dumped\))?): `)
+
+func (u unexplained) Error() string {
+	text := u.error.Error()
+	end := endOfProgram.FindStringIndex(text)
+	if end == nil || strings.HasPrefix(text[end[1]:], "sandbox: ") { // that is our own program, before it became ffmpeg
+		return text
+	}
+	return strings.TrimSuffix(text[:end[1]], ": ")
+}
+
+func (u unexplained) Unwrap() error { return u.error }
+
+// fullText also tells what ffmpeg printed.
+func fullText(err error) string {
+	var u unexplained
+	if errors.As(err, &u) {
+		return u.error.Error()
+	}
+	return messagestore.ErrorText(err)
+}
