@@ -14,15 +14,24 @@ import (
 func attemptKey(videoID string, attempt int) string { return videoID + "/" + strconv.Itoa(attempt) }
 
 func (c *Component) dropVideo(ctx context.Context, m messagestore.Message[publishingmsg.VideoDeleted]) error {
-	return c.dropAll(ctx, m.Data.VideoID)
+	return c.dropAll(ctx, m.Stream, m.Data.VideoID)
 }
 
 func (c *Component) dropUpload(ctx context.Context, m messagestore.Message[publishingmsg.UploadAbandoned]) error {
-	return c.dropAll(ctx, m.Data.VideoID)
+	return c.dropAll(ctx, m.Stream, m.Data.VideoID)
+}
+
+// isOf reports whether a message in a stream may be believed about the video that it
+// names, whose files go: an id that is none may lead anywhere, and another's to its files.
+func isOf(stream messagestore.Stream, videoID string) bool {
+	return messagestore.ValidID(videoID) && stream.ID() == videoID
 }
 
 // dropAll removes all that is kept of a video.
-func (c *Component) dropAll(ctx context.Context, videoID string) error {
+func (c *Component) dropAll(ctx context.Context, stream messagestore.Stream, videoID string) error {
+	if !isOf(stream, videoID) {
+		return nil
+	}
 	if err := c.config.Media.DeleteBelow(ctx, videoID); err != nil {
 		return messagestore.Transient(err)
 	}
@@ -30,32 +39,38 @@ func (c *Component) dropAll(ctx context.Context, videoID string) error {
 }
 
 func (c *Component) dropFailed(ctx context.Context, m messagestore.Message[publishingmsg.VideoPublishingFailed]) error {
-	return c.dropAttempt(ctx, m.Data.VideoID, m.Data.Attempt)
+	return c.dropAttempt(ctx, m.Stream, m.Data.VideoID, m.Data.Attempt)
 }
 
 func (c *Component) dropCanceled(ctx context.Context, m messagestore.Message[publishingmsg.VideoPublishingCanceled]) error {
-	return c.dropAttempt(ctx, m.Data.VideoID, m.Data.Attempt)
+	return c.dropAttempt(ctx, m.Stream, m.Data.VideoID, m.Data.Attempt)
 }
 
 // dropAttempt removes what an attempt has made. What was handed in stays, for the next.
-func (c *Component) dropAttempt(ctx context.Context, videoID string, attempt int) error {
+func (c *Component) dropAttempt(ctx context.Context, stream messagestore.Stream, videoID string, attempt int) error {
+	if !isOf(stream, videoID) {
+		return nil
+	}
 	return messagestore.Transient(c.config.Media.DeleteBelow(ctx, attemptKey(videoID, attempt)))
 }
 
 func (c *Component) dropCaptions(ctx context.Context, m messagestore.Message[publishingmsg.CaptionsRemoved]) error {
-	return c.drop(ctx, m.Data.VideoID, m.Data.URI)
+	return c.drop(ctx, m.Stream, m.Data.VideoID, m.Data.URI)
 }
 
 func (c *Component) dropChapters(ctx context.Context, m messagestore.Message[publishingmsg.ChaptersRemoved]) error {
-	return c.drop(ctx, m.Data.VideoID, m.Data.URI)
+	return c.drop(ctx, m.Stream, m.Data.VideoID, m.Data.URI)
 }
 
 func (c *Component) dropReplacedChapters(ctx context.Context, m messagestore.Message[publishingmsg.ChaptersSet]) error {
-	return c.drop(ctx, m.Data.VideoID, m.Data.Replaces)
+	return c.drop(ctx, m.Stream, m.Data.VideoID, m.Data.Replaces)
 }
 
 // drop removes a file of captions or chapters that a video does not use.
-func (c *Component) drop(ctx context.Context, videoID, uri string) error {
+func (c *Component) drop(ctx context.Context, stream messagestore.Stream, videoID, uri string) error {
+	if !isOf(stream, videoID) {
+		return nil
+	}
 	v, err := c.video(ctx, videoID)
 	if err != nil || !v.owns(uri) || v.uses(uri) {
 		return err
@@ -69,7 +84,7 @@ func (c *Component) dropRefusedUpload(ctx context.Context, m messagestore.Messag
 	if m.Data.Reason != publishingmsg.Deleted {
 		return nil
 	}
-	return c.dropAll(ctx, m.Data.VideoID)
+	return c.dropAll(ctx, m.Stream, m.Data.VideoID)
 }
 
 // dropRefusedCaptions and dropRefusedChapters remove a file that was stored before the
@@ -79,7 +94,7 @@ func (c *Component) dropRefusedCaptions(ctx context.Context, m messagestore.Mess
 	if err != nil || !ok {
 		return err
 	}
-	return c.drop(ctx, m.Data.VideoID, asked.URI)
+	return c.drop(ctx, m.Stream, m.Data.VideoID, asked.URI)
 }
 
 func (c *Component) dropRefusedChapters(ctx context.Context, m messagestore.Message[publishingmsg.ChaptersRejected]) error {
@@ -87,7 +102,7 @@ func (c *Component) dropRefusedChapters(ctx context.Context, m messagestore.Mess
 	if err != nil || !ok {
 		return err
 	}
-	return c.drop(ctx, m.Data.VideoID, asked.URI)
+	return c.drop(ctx, m.Stream, m.Data.VideoID, asked.URI)
 }
 
 // cause returns the command that an event answers, if it is one of type T.

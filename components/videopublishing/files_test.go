@@ -2,6 +2,7 @@ package videopublishing
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"videotutorials/components/videopublishing/publishingmsg"
@@ -111,4 +112,28 @@ func TestAFileInUseStays(t *testing.T) {
 	if got, want := b.kept(), []string{film + "/chapters-1.vtt"}; !slices.Equal(got, want) {
 		t.Errorf("there are %q, want %q", got, want)
 	}
+}
+
+// What a message says of another video, or of something that is none, takes nothing.
+func TestFilesOfOthersStay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Config{})
+	b.stored(publishingmsg.SourceKey(someoneElse), someoneElse+"/1/360p_00000.m4s", someoneElse+"/captions-"+captionsA+".vtt", film+"/1/360p_00000.m4s", source)
+	kept := b.kept()
+	for _, id := range []string{someoneElse, film + "/1", "uploads", ".", "..", "", strings.ToUpper(film)} {
+		for _, stream := range []messagestore.Stream{filmStream, publishingmsg.Category.Stream("uploads")} {
+			attempt := started(1)
+			attempt.VideoID = id
+			b.Given(stream, publishingmsg.VideoDeleted{VideoID: id}, publishingmsg.UploadAbandoned{VideoID: id}, publishingmsg.VideoPublishingFailed{VideoID: id, Attempt: 1},
+				publishingmsg.VideoPublishingCanceled{VideoID: id, Attempt: 1}, publishingmsg.VideoPublishingRejected{VideoID: id, Reason: publishingmsg.Deleted},
+				publishingmsg.CaptionsRemoved{VideoID: id, CaptionsID: captionsA, URI: "/media/" + someoneElse + "/captions-" + captionsA + ".vtt"}, attempt)
+			for _, m := range b.all(stream) {
+				b.handle(m, append(b.files(), b.work()...))
+			}
+		}
+	}
+	if got := b.kept(); !slices.Equal(got, kept) {
+		t.Errorf("there are %q\nwant %q", got, kept)
+	}
+	b.workDirIsEmpty()
 }

@@ -32,6 +32,9 @@ var errUnwanted = errors.New("the video is not to be published any more")
 // however often the store of files or the database is away before all can see it. It ends
 // with an error only where that may go away by itself: no film parks its stream.
 func (c *Component) transcode(ctx context.Context, m messagestore.Message[publishingmsg.VideoPublishingStarted]) error {
+	if !isOf(m.Stream, m.Data.VideoID) { // it names a folder
+		return nil
+	}
 	c.sweep(ctx)
 	c.forget(ctx)
 	v, err := c.video(ctx, m.Data.VideoID)
@@ -41,7 +44,7 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 	of := attemptOf{v.id, m.Data.Attempt}
 	if !v.works(m.Data.Attempt) {
 		c.attempts.Delete(of)
-		return c.leave(ctx, v.id, m.Data.Attempt)
+		return c.leave(ctx, m.Stream, m.Data.Attempt)
 	}
 	known := c.remember(of)
 	if err := known.waits(); err != nil {
@@ -67,7 +70,7 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 	}
 	if errors.Is(err, errUnwanted) {
 		c.config.Log.Info("video no longer worked on", "video_id", v.id, "attempt", v.attempt, "took", time.Since(w.began))
-		err = c.leave(ctx, v.id, v.attempt)
+		err = c.leave(ctx, m.Stream, v.attempt)
 	}
 	if err != nil {
 		return err
@@ -79,12 +82,12 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 // leave removes the files of an attempt that is over, unless it is the one that was
 // published. Whoever decided that it is over removes them too, but a file may come after
 // that: from work that did not know yet, or that was killed before it could clean up.
-func (c *Component) leave(ctx context.Context, videoID string, attempt int) error {
-	v, err := c.video(ctx, videoID)
+func (c *Component) leave(ctx context.Context, stream messagestore.Stream, attempt int) error {
+	v, err := c.video(ctx, stream.ID())
 	if err != nil || v.state == published && v.attempt == attempt {
 		return err
 	}
-	return c.dropAttempt(ctx, videoID, attempt)
+	return c.dropAttempt(ctx, stream, v.id, attempt)
 }
 
 func (w *work) publish(ctx context.Context) error {
