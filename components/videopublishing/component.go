@@ -5,6 +5,7 @@
 package videopublishing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,6 +28,9 @@ type Config struct {
 	// Encoder is nil where this machine has none: then a file is published as it is, if
 	// browsers play it.
 	Encoder *ffmpeg.Encoder
+	// MostLength is the longest film that is published where there is no encoder, which
+	// has a limit of its own; 0: 4 hours.
+	MostLength time.Duration
 	// AtOnce is how many videos are worked on at the same time; 0 is one.
 	AtOnce int
 	// Report is told, about once a second for each video that is worked on, how far the
@@ -52,6 +56,7 @@ func New(store *messagestore.Store, config Config) *Component {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	config.MostLength = cmp.Or(config.MostLength, 4*time.Hour)
 	config.AtOnce = max(config.AtOnce, 1) // 0 would have one film in trouble hold up all others
 	return &Component{store: store, config: config, pause: pause}
 }

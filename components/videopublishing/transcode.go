@@ -291,11 +291,15 @@ func (w *work) complete(ctx context.Context, event publishingmsg.VideoPublished)
 	return nil
 }
 
-// publishAsItIs publishes a file that browsers play, where nothing can be made of it.
+// publishAsItIs publishes a file that browsers play, where nothing can be made of it. Of a
+// file that does not say how long it is nobody knows here.
 func (w *work) publishAsItIs(ctx context.Context, source string) error {
 	found, err := ffmpeg.PlayableAsItIs(source)
 	if err != nil {
 		return w.folder.trouble(err)
+	}
+	if found.Duration > w.config.MostLength {
+		return &ffmpeg.Refusal{Reason: publishingmsg.FilmTooLong, Detail: found.Duration.String()}
 	}
 	name := mp4File
 	if found.ContentType == media.ContentType(webMFile) {

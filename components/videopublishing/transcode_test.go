@@ -547,8 +547,10 @@ func TestWithoutAnEncoder(t *testing.T) {
 	for about, test := range map[string]struct {
 		file   string
 		kept   string
+		most   time.Duration
 		reason string
 	}{
+		"long": {file: makeFilm(t, "film.mp4", "160x120", 2, "-c:v", "libx264", "-c:a", "aac"), most: 1500 * time.Millisecond, reason: publishingmsg.FilmTooLong},
 		"MP4":  {file: makeFilm(t, "film.mp4", "160x120", 1, "-c:v", "libx264", "-c:a", "aac"), kept: "video.mp4"},
 		"WebM": {file: makeFilm(t, "film.webm", "160x120", 1, "-c:v", "libvpx", "-c:a", "libopus"), kept: "video.webm"},
 		"AVI":  {file: makeFilm(t, "film.avi", "160x120", 1), reason: publishingmsg.NeedsFFmpeg},
@@ -556,7 +558,7 @@ func TestWithoutAnEncoder(t *testing.T) {
 		t.Run(about, func(t *testing.T) {
 			t.Parallel()
 			story := &story{}
-			b := newBench(t, Config{Report: story.report})
+			b := newBench(t, Config{Report: story.report, MostLength: test.most})
 			m := b.handedIn(test.file)
 			b.handle(m, b.work())
 			b.handle(m, b.work())
