@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"videotutorials/components/videopublishing/ffmpeg"
+	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/messagestore"
 )
 
@@ -23,6 +26,11 @@ import (
 //	<videoId>-<attempt>/making    what ffmpeg is writing
 //	<videoId>-<attempt>/finished  what is complete
 //	<videoId>-<attempt>/first.json, rest.json   which files of it are a step's
+//
+// A film may have broken into the ffmpeg that reads it, which then puts a link or a pipe
+// where a file should be. So each run of ffmpeg has an empty folder of its own, which is
+// the only one that it may write, and nothing is taken out of it but files that are
+// expected; all else is taken for damage.
 type folder struct {
 	path string
 	lock *os.File
@@ -91,23 +99,85 @@ func (f *folder) finished() string { return filepath.Join(f.path, "finished") }
 // file returns the path of a finished file.
 func (f *folder) file(name string) string { return filepath.Join(f.finished(), name) }
 
-// fresh returns the path of a file that is not there. One that is there may be kept by
-// the store of files under a second name: it must not be written to.
-func (f *folder) fresh(name string) (string, error) {
-	path := f.file(name)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	return path, nil
-}
-
-// making returns an empty folder.
+// making returns the empty folder for one run of ffmpeg. What an earlier run has left is
+// gone.
 func (f *folder) making() (string, error) {
 	path := filepath.Join(f.path, "making")
 	if err := os.RemoveAll(path); err != nil {
 		return "", err
 	}
 	return path, os.Mkdir(path, 0o700)
+}
+
+// lend returns the empty folder for one run of ffmpeg, with copies of finished files of
+// some playlists in it. They are no second names: whoever writes to one of those writes to
+// the finished file, which the store of files may have under a third name.
+func (f *folder) lend(ctx context.Context, playlists ...string) (string, error) {
+	dir, err := f.making()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range playlists {
+		text, err := f.read(name+playlistSuffix, mostPlaylist)
+		if err != nil {
+			return "", err
+		}
+		for _, file := range append(filesOf(string(text)), name+playlistSuffix) {
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+			if !isFileOf(name, file) {
+				return "", noFile(file)
+			}
+			if err := copyFile(filepath.Join(dir, file), f.file(file)); err != nil {
+				return "", err
+			}
+		}
+	}
+	return dir, nil
+}
+
+// take moves a file that ffmpeg has made to those that are finished. One that is there
+// keeps what it has: the store of files may have it under a second name.
+func (f *folder) take(name string) error {
+	from, to := filepath.Join(f.path, "making", name), f.file(name)
+	if err := isFile(from); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	if err := isFile(to); err != nil { // here nobody exchanges it any more
+		return errors.Join(err, os.RemoveAll(to))
+	}
+	return onDisk(to)
+}
+
+// isFile says no to all but a plain file with one name.
+func isFile(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noFile(filepath.Base(path))
+	}
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && stat.Nlink > 1 {
+		return noFile(filepath.Base(path))
+	}
+	return nil
+}
+
+func noFile(name string) error {
+	return &ffmpeg.Refusal{Reason: publishingmsg.Damaged, Detail: name + " is not a file that was expected"}
+}
+
+var partOfRendition = regexp.MustCompile(`^(\.m3u8|_init\.mp4|_\d{5,9}\.m4s)$`)
+
+// isFileOf reports whether a file is called like one of a rendition, or of the sound.
+func isFileOf(name, file string) bool {
+	part, ok := strings.CutPrefix(file, name)
+	return ok && partOfRendition.MatchString(part)
 }
 
 // batch is what one step has made.
@@ -118,23 +188,29 @@ type batch struct {
 
 func (f *folder) note(s step) string { return filepath.Join(f.path, string(s)+".json") }
 
-// keep takes what ffmpeg has written as finished. It is on the disk before it counts: a
-// power cut leaves either nothing or all of it.
-func (f *folder) keep(s step, renditions []ffmpeg.Rendition) (*batch, error) {
-	making := filepath.Join(f.path, "making")
-	entries, err := os.ReadDir(making)
+// keep takes the files of renditions, and of the sound, that ffmpeg has written. They are on
+// the disk before they count: a power cut leaves either nothing or all of it.
+func (f *folder) keep(s step, renditions []ffmpeg.Rendition, sound bool) (*batch, error) {
+	entries, err := os.ReadDir(filepath.Join(f.path, "making"))
 	if err != nil {
 		return nil, err
 	}
+	var names []string
+	for _, r := range renditions {
+		names = append(names, r.Name)
+	}
+	if sound {
+		names = append(names, soundName)
+	}
 	made := &batch{Renditions: renditions}
 	for _, entry := range entries {
+		if !slices.ContainsFunc(names, func(name string) bool { return isFileOf(name, entry.Name()) }) {
+			continue // it goes with the folder
+		}
+		if err := f.take(entry.Name()); err != nil {
+			return nil, err
+		}
 		made.Files = append(made.Files, entry.Name())
-		if err := onDisk(filepath.Join(making, entry.Name())); err != nil {
-			return nil, err
-		}
-		if err := os.Rename(filepath.Join(making, entry.Name()), f.file(entry.Name())); err != nil {
-			return nil, err
-		}
 	}
 	note, err := json.Marshal(made)
 	if err != nil {
@@ -152,17 +228,86 @@ func (f *folder) write(name string, content []byte) error { return write(f.file(
 // write leaves either nothing or a whole file that is on the disk.
 func write(path string, content []byte) error {
 	unfinished := path + ".unfinished"
-	if err := os.WriteFile(unfinished, content, 0o600); err != nil {
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := onDisk(unfinished); err != nil {
+	file, err := createFile(unfinished)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(unfinished, path)
 }
 
+// read returns a finished file of at most so many bytes.
+func (f *folder) read(name string, most int64) ([]byte, error) {
+	file, err := openFile(f.file(name))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(content)) > most {
+		err = noFile(name)
+	}
+	return content, err
+}
+
+// has reports whether a playlist and all files that it names are here.
+func (f *folder) has(playlist string) bool {
+	text, err := f.read(playlist+playlistSuffix, mostPlaylist)
+	return err == nil && !slices.ContainsFunc(filesOf(string(text)), func(name string) bool {
+		_, err := os.Lstat(f.file(name))
+		return err != nil
+	})
+}
+
+// createFile makes a file that is not there.
+func createFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+}
+
+// openFile opens a plain file. Nothing else is opened: a link may lead anywhere, and
+// whoever opens a pipe may wait for ever.
+func openFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
+		return nil, noFile(filepath.Base(path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = noFile(filepath.Base(path))
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+func copyFile(to, from string) error {
+	source, err := openFile(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	file, err := createFile(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, source)
+	return errors.Join(err, file.Close())
+}
+
+// onDisk returns when a file, or the names in a folder, would survive a power cut.
 func onDisk(path string) error {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -170,7 +315,8 @@ func onDisk(path string) error {
 	return file.Sync()
 }
 
-// made returns what a step has made here before, if that is all that is wanted, or nil.
+// made returns what a step has made here before, if that is all that is wanted and is still
+// there, or nil.
 func (f *folder) made(s step, wanted []ffmpeg.Rendition) (*batch, error) {
 	note, err := os.ReadFile(f.note(s))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -185,6 +331,11 @@ func (f *folder) made(s step, wanted []ffmpeg.Rendition) (*batch, error) {
 	}
 	for _, r := range wanted {
 		if !slices.ContainsFunc(made.Renditions, func(m ffmpeg.Rendition) bool { return m.Name == r.Name }) {
+			return nil, nil
+		}
+	}
+	for _, name := range made.Files {
+		if _, err := os.Lstat(f.file(name)); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
 	}

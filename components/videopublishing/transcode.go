@@ -3,6 +3,7 @@ package videopublishing
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -169,7 +170,7 @@ func (w *work) make(ctx context.Context, s step, source string, film ffmpeg.Film
 		if err != nil {
 			return w.folder.trouble(err)
 		}
-		if made, err = w.folder.keep(s, done); err != nil {
+		if made, err = w.folder.keep(s, done, s == first && film.Audio); err != nil {
 			return messagestore.Transient(err)
 		}
 	}
@@ -201,12 +202,15 @@ func (w *work) playable(ctx context.Context, source string, film ffmpeg.Film) er
 	if w.seen.playable {
 		return nil
 	}
-	poster, err := w.folder.fresh(posterFile)
+	dir, err := w.folder.making()
 	if err != nil {
 		return messagestore.Transient(err)
 	}
-	if err := w.config.Encoder.Poster(ctx, source, film, poster); err != nil {
+	if err := w.config.Encoder.Poster(ctx, source, film, filepath.Join(dir, posterFile)); err != nil {
 		return w.folder.trouble(err)
+	}
+	if err := w.folder.take(posterFile); err != nil {
+		return messagestore.Transient(err)
 	}
 	if err := w.put(ctx, []string{posterFile}); err != nil {
 		return err
@@ -245,25 +249,30 @@ func (w *work) finish(ctx context.Context, film ffmpeg.Film, smallest, one ffmpe
 	if err := w.putMaster(ctx, film); err != nil {
 		return err
 	}
-	playlists := []string{smallest.Name, one.Name}
+	dir, err := w.lend(ctx, smallest.Name)
+	if err != nil {
+		return err
+	}
+	if err := w.config.Encoder.Storyboard(ctx, film, smallest, dir); err != nil {
+		return w.folder.trouble(err)
+	}
+	for _, name := range []string{storyboardFile, storyboardImage} {
+		if err := w.folder.take(name); err != nil {
+			return messagestore.Transient(err)
+		}
+	}
+	played := []string{one.Name}
 	if film.Audio {
-		playlists = append(playlists, soundName)
+		played = append(played, soundName)
 	}
-	for _, name := range playlists {
-		if err := w.restore(ctx, name); err != nil {
-			return messagestore.Transient(err)
-		}
+	if dir, err = w.lend(ctx, played...); err != nil {
+		return err
 	}
-	for _, name := range []string{storyboardFile, storyboardImage, mp4File} {
-		if _, err := w.folder.fresh(name); err != nil {
-			return messagestore.Transient(err)
-		}
-	}
-	if err := w.config.Encoder.Storyboard(ctx, film, smallest, w.folder.finished()); err != nil {
+	if err := w.config.Encoder.Progressive(ctx, film, one, filepath.Join(dir, mp4File)); err != nil {
 		return w.folder.trouble(err)
 	}
-	if err := w.config.Encoder.Progressive(ctx, film, one, w.folder.file(mp4File)); err != nil {
-		return w.folder.trouble(err)
+	if err := w.folder.take(mp4File); err != nil {
+		return messagestore.Transient(err)
 	}
 	if err := w.put(ctx, []string{storyboardImage, storyboardFile, mp4File}); err != nil {
 		return err

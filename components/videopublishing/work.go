@@ -3,7 +3,6 @@ package videopublishing
 import (
 	"context"
 	"errors"
-	"os"
 	"path"
 	"strings"
 	"sync"
@@ -127,26 +126,51 @@ func (w *work) put(ctx context.Context, names []string) error {
 	return nil
 }
 
+// lend returns an empty folder for one run of ffmpeg, with copies of the files of some
+// playlists.
+func (w *work) lend(ctx context.Context, playlists ...string) (string, error) {
+	for _, name := range playlists {
+		if err := w.restore(ctx, name); err != nil {
+			return "", err
+		}
+	}
+	dir, err := w.folder.lend(ctx, playlists...)
+	return dir, messagestore.Transient(err)
+}
+
 // restore fetches the files of a playlist that an earlier process has made, or another
 // machine.
 func (w *work) restore(ctx context.Context, name string) error {
-	if _, err := os.Stat(w.folder.file(name + playlistSuffix)); err == nil {
+	if w.folder.has(name) {
 		return nil
 	}
-	text, err := w.config.Media.Read(ctx, w.key(name+playlistSuffix), mostPlaylist)
+	text, err := w.kept(ctx, name+playlistSuffix, mostPlaylist)
 	if err != nil {
 		return err
 	}
 	for _, file := range filesOf(string(text)) {
-		content, err := w.config.Media.Read(ctx, w.key(file), mostSegment)
+		if !isFileOf(name, file) { // the file of another video, perhaps
+			return noFile(file)
+		}
+		content, err := w.kept(ctx, file, mostSegment)
 		if err != nil {
 			return err
 		}
-		if err := w.folder.write(path.Base(file), content); err != nil {
-			return err
+		if err := w.folder.write(file, content); err != nil {
+			return messagestore.Transient(err)
 		}
 	}
-	return w.folder.write(name+playlistSuffix, text)
+	return messagestore.Transient(w.folder.write(name+playlistSuffix, text))
+}
+
+// kept returns a file of this attempt from the store of files. That it lacks one that an
+// event says is there does not go away, but another attempt makes it again.
+func (w *work) kept(ctx context.Context, name string, most int64) ([]byte, error) {
+	content, err := w.config.Media.Read(ctx, w.key(name), most)
+	if errors.Is(err, media.ErrNotFound) {
+		return nil, unexplained{err}
+	}
+	return content, messagestore.Transient(err)
 }
 
 // filesOf returns the files that a playlist names.

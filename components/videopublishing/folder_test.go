@@ -1,0 +1,306 @@
+package videopublishing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"videotutorials/components/videopublishing/ffmpeg"
+	"videotutorials/components/videopublishing/publishingmsg"
+	"videotutorials/messagestore"
+)
+
+func newFolder(t *testing.T) *folder {
+	t.Helper()
+	f, err := openFolder(t.Context(), t.TempDir(), film, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.close)
+	return f
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func damaged(err error) bool {
+	var no *ffmpeg.Refusal
+	return errors.As(err, &no) && no.Reason == publishingmsg.Damaged
+}
+
+// traps are what may stand where a file is expected, when a film has broken into ffmpeg;
+// some lead to a secret.
+func traps(t *testing.T) (secret string, set map[string]func(path string) error) {
+	secret = filepath.Join(t.TempDir(), "secret")
+	writeFile(t, secret, "secret")
+	return secret, map[string]func(string) error{
+		"link":          func(path string) error { return os.Symlink(secret, path) },
+		"link to none":  func(path string) error { return os.Symlink(secret+"-none", path) },
+		"second name":   func(path string) error { return os.Link(secret, path) },
+		"pipe":          func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"folder":        func(path string) error { return os.MkdirAll(filepath.Join(path, "in it"), 0o700) },
+		"link to /proc": func(path string) error { return os.Symlink("/proc/self/environ", path) },
+		"socket": func(path string) error {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+			if err == nil {
+				l.SetUnlinkOnClose(false)
+				err = l.Close()
+			}
+			return err
+		},
+	}
+}
+
+// Only plain files are taken out of the folder in which ffmpeg has run, and nothing else
+// is opened.
+func TestOnlyFilesAreTaken(t *testing.T) {
+	t.Parallel()
+	renditions := []ffmpeg.Rendition{{Name: "360p"}}
+	_, all := traps(t)
+	for about, set := range all {
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			f := newFolder(t)
+			for _, file := range []string{"360p.m3u8", "360p_00001.m4s", "360p_init.mp4"} {
+				dir, err := f.making()
+				if err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, filepath.Join(dir, "360p_00000.m4s"), "pictures")
+				if err := set(filepath.Join(dir, file)); err != nil {
+					t.Fatal(err)
+				}
+				if made, err := f.keep(first, renditions, true); made != nil || !damaged(err) {
+					t.Errorf("%s: %+v, %v", file, made, err)
+				}
+				if err := f.take(file); !damaged(err) {
+					t.Errorf("%s: %v", file, err)
+				}
+				if _, err := os.Lstat(f.file(file)); err == nil {
+					t.Errorf("%s is finished", file)
+				}
+			}
+			if made, err := f.made(first, renditions); made != nil || err != nil {
+				t.Errorf("%+v, %v", made, err)
+			}
+		})
+	}
+}
+
+// What nobody expects stays behind.
+func TestExpectedFilesAreTaken(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	dir, err := f.making()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"360p.m3u8", "360p_00000.m4s", "360p_100000.m4s", "360p_init.mp4", "audio.m3u8", "audio_00000.m4s", "audio_init.mp4"}
+	for _, name := range append([]string{"360p.m3u8.tmp", "360p_1.m4s", "240p.m3u8", "poster.jpg", ".360p.m3u8", "360p", "360p_00000.m4s.m3u8", "master.m3u8"}, want...) {
+		writeFile(t, filepath.Join(dir, name), name)
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "passwd")); err != nil {
+		t.Fatal(err)
+	}
+	renditions := []ffmpeg.Rendition{{Name: "360p"}}
+	made, err := f.keep(first, renditions, true)
+	if err != nil || !slices.Equal(made.Files, want) {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	if files := filesBelow(t, f.finished()); !slices.Equal(files, want) {
+		t.Errorf("finished are %q", files)
+	}
+	if again, err := f.made(first, renditions); err != nil || !slices.Equal(again.Files, want) {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if dir, err = f.making(); err != nil || len(filesBelow(t, dir)) > 0 {
+		t.Errorf("it begins with %q, %v", filesBelow(t, dir), err)
+	}
+	// Somebody has tidied up: it has to be made again.
+	if err := os.Remove(f.file("360p_00000.m4s")); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := f.made(first, renditions); again != nil || err != nil {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// A finished file has a second name in the store of files perhaps. It is replaced, not
+// written to; and ffmpeg is lent copies.
+func TestAFinishedFileStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	stored := filepath.Join(t.TempDir(), "stored")
+	content := func(path, want string) {
+		t.Helper()
+		if text, err := os.ReadFile(path); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	const playlist = "#EXTM3U\n#EXT-X-MAP:URI=\"360p_init.mp4\"\n#EXTINF:4,\n360p_00000.m4s\n"
+	for name, text := range map[string]string{"360p.m3u8": playlist, "360p_init.mp4": "head", "360p_00000.m4s": "pictures", "360p_00001.m4s": "not named", "poster.jpg": "first"} {
+		writeFile(t, f.file(name), text)
+	}
+	if err := os.Link(f.file("poster.jpg"), stored); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := f.lend(t.Context(), "360p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lent, want := filesBelow(t, dir), []string{"360p.m3u8", "360p_00000.m4s", "360p_init.mp4"}; !slices.Equal(lent, want) {
+		t.Fatalf("lent are %q", lent)
+	}
+	for _, name := range filesBelow(t, dir) {
+		writeFile(t, filepath.Join(dir, name), "overwritten")
+	}
+	writeFile(t, filepath.Join(dir, "poster.jpg"), "second")
+	if err := f.take("poster.jpg"); err != nil {
+		t.Fatal(err)
+	}
+	content(f.file("poster.jpg"), "second")
+	content(stored, "first")
+	content(f.file("360p.m3u8"), playlist)
+	content(f.file("360p_00000.m4s"), "pictures")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.lend(ctx, "360p"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// A playlist that a film has made up leads to no other files.
+func TestPlaylistsLeadNowhereElse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Config{})
+	b.stored(source, someoneElse+"/1/360p_00000.m4s")
+	begun, err := messagestore.Decode[publishingmsg.VideoPublishingStarted](b.happened(started(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../../" + source, "../../" + someoneElse + "/1/360p_00000.m4s", "./360p_00000.m4s", "x/360p_00000.m4s", "240p_00000.m4s", "360p_00000.m4s/../360p_00001.m4s", "/etc/passwd"} {
+		f := newFolder(t)
+		playlist := []byte("#EXTM3U\n#EXTINF:4,\n" + name + "\n")
+		writeFile(t, f.file("360p.m3u8"), string(playlist))
+		if dir, err := f.lend(b.ctx, "360p"); !damaged(err) {
+			t.Errorf("%s is lent: %q, %v", name, dir, err)
+		}
+		if err := os.Remove(f.file("360p.m3u8")); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.config.Media.Put(b.ctx, film+"/1/360p.m3u8", playlist); err != nil {
+			t.Fatal(err)
+		}
+		w := &work{Component: b.Component, cause: begun, seen: video{id: film}, folder: f}
+		if err := w.restore(b.ctx, "360p"); !damaged(err) {
+			t.Errorf("%s is fetched: %v", name, err)
+		}
+		if files := filesBelow(t, f.path); len(files) > 0 {
+			t.Errorf("%s: there are %q", name, files)
+		}
+	}
+}
+
+// A file of the store that an event says is there is not: no waiting brings it back.
+func TestAFileOfTheStoreIsLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Config{})
+	begun, err := messagestore.Decode[publishingmsg.VideoPublishingStarted](b.happened(started(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &work{Component: b.Component, cause: begun, seen: video{id: film}, folder: newFolder(t)}
+	if err := w.restore(b.ctx, "360p"); !errors.As(err, new(unexplained)) || messagestore.IsTransient(err) {
+		t.Error(err)
+	}
+	if err := b.config.Media.Put(b.ctx, film+"/1/360p.m3u8", []byte("#EXTM3U\n#EXTINF:4,\n360p_00000.m4s\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.restore(b.ctx, "360p"); !errors.As(err, new(unexplained)) || messagestore.IsTransient(err) {
+		t.Error(err)
+	}
+	b.stored(film + "/1/360p_00000.m4s")
+	if err := w.restore(b.ctx, "360p"); err != nil || !w.folder.has("360p") {
+		t.Error(err)
+	}
+	if err := os.Remove(w.folder.file("360p_00000.m4s")); err != nil {
+		t.Fatal(err)
+	}
+	if w.folder.has("360p") {
+		t.Error("it has lost a file")
+	}
+	if err := w.restore(b.ctx, "360p"); err != nil || !w.folder.has("360p") {
+		t.Error(err)
+	}
+}
+
+// Our own files are not written through what stands at their place.
+func TestWriteFollowsNoLink(t *testing.T) {
+	t.Parallel()
+	secret, all := traps(t)
+	delete(all, "folder")
+	for about, set := range all {
+		f := newFolder(t)
+		for _, path := range []string{f.file("a"), f.file("a.unfinished")} {
+			if err := set(path); err != nil {
+				t.Fatal(err)
+			}
+			if path == f.file("a") {
+				if text, err := f.read("a", 10); about != "second name" && err == nil {
+					t.Errorf("%s: it reads %q", about, text)
+				}
+			}
+			if err := f.write("a", []byte("ours")); err != nil {
+				t.Errorf("%s: %v", about, err)
+			}
+			if text, err := f.read("a", 10); err != nil || string(text) != "ours" {
+				t.Errorf("%s: %q, %v", about, text, err)
+			}
+		}
+	}
+	if text, err := os.ReadFile(secret); err != nil || string(text) != "secret" {
+		t.Errorf("it is %q now, %v", text, err)
+	}
+}
+
+// A film that breaks into ffmpeg gets nothing published that is not in its folder.
+func TestABrokenFFmpeg(t *testing.T) {
+	real, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, take, _ := lendEncoder(t)
+	program, err := exec.LookPath("ffmpeg") // the one that is lent
+	if err != nil {
+		t.Fatal(err)
+	}
+	take()
+	b, _ := newWork(t, Config{Encoder: e})
+	secret := filepath.Join(t.TempDir(), "secret")
+	writeFile(t, secret, "secret")
+	// It does its work and then puts a link in place of what it has made.
+	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit $?\nif [ -e 120p_00000.m4s ]; then ln -sf %q 120p_00000.m4s; fi\n", real, secret)
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.handle(b.handedIn(makeFilm(t, "film.mp4", "160x120", 1)), b.work())
+	if got := last[publishingmsg.VideoPublishingFailed](b); got != failedBy(publishingmsg.Damaged, 1) {
+		t.Errorf("%+v", got)
+	}
+	if kept := b.kept(); !slices.Equal(kept, []string{source}) {
+		t.Errorf("there are %q", kept)
+	}
+	b.workDirIsEmpty()
+}
