@@ -144,7 +144,7 @@ func (p *program) assemble(settings settings) {
 		identity.New(p.store, identity.Config{Key: p.key, BaseURL: p.baseURL, AppName: p.config.AppName}),
 		sendemail.New(p.store, settings.mails, sendemail.Config{}),
 		videopublishing.New(p.store, videopublishing.Config{
-			Media: p.media, WorkDir: p.config.transcodingDir(), Encoder: p.encoder, AtOnce: p.config.Transcodes, Report: p.reportProgress, Log: p.log,
+			Media: p.media, WorkDir: p.config.transcodingDir(), Encoder: p.encoder, AtOnce: p.config.Transcodes, MostLength: p.config.MaxVideoLength, Report: p.reportProgress, Log: p.log,
 		}),
 	}
 	aggregators := []aggregator{
