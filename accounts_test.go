@@ -216,16 +216,23 @@ func member(t *testing.T, s *site, email, password string) *visitor {
 // done follows an operation on the account or on a video to its end.
 func (v *visitor) done(a answer) answer {
 	v.t.Helper()
-	page := a.header.Get("Location")
-	if a.status != http.StatusSeeOther || !strings.HasPrefix(page, "/account/operations/") && !strings.HasPrefix(page, "/creators-portal/video-operations/") {
-		v.t.Fatalf("%d, leads to %q\n%s", a.status, page, said(a.body))
-	}
+	page := v.asked(a)
 	var last answer
 	until(v.t, page+" has an outcome", func() bool {
 		last = v.get(page)
 		return last.status == http.StatusOK && !strings.Contains(last.body, `data-operation="pending"`)
 	})
 	return last
+}
+
+// asked demands that a form was taken, and returns the page that says what comes of it.
+func (v *visitor) asked(a answer) (page string) {
+	v.t.Helper()
+	page = a.header.Get("Location")
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(page, "/account/operations/") && !strings.HasPrefix(page, "/creators-portal/video-operations/") {
+		v.t.Fatalf("%d, leads to %q\n%s", a.status, page, said(a.body))
+	}
+	return page
 }
 
 // letter is a mail that was written to a file.

@@ -29,15 +29,37 @@ func chromium(t *testing.T) context.Context {
 	if err != nil {
 		t.Fatal("Chromium is missing: make test installs it where it can (apt-get install chromium)")
 	}
+	profile, err := os.MkdirTemp("", "video-tutorials-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(program), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("mute-audio", true),
-		chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
+		chromedp.WindowSize(1280, 900), chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(patience),
 	}
 	allocator, closeAll := chromedp.NewExecAllocator(context.Background(), options...)
-	browser, closeBrowser := chromedp.NewContext(allocator)
-	t.Cleanup(func() { closeBrowser(); closeAll() })
+	// It does not know of the newest events: whoever listens to a page would read of each.
+	unheard := chromedp.WithErrorf(func(format string, args ...any) {
+		if !strings.HasPrefix(format, "unhandled node event") {
+			fmt.Fprintf(os.Stderr, "chromedp: "+format+"\n", args...)
+		}
+	})
+	browser, closeBrowser := chromedp.NewContext(allocator, unheard)
+	t.Cleanup(func() {
+		closeBrowser()
+		closeAll()
+		// Its last processes may write for a moment after the browser has ended.
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(patience); os.RemoveAll(profile) != nil; <-tick.C {
+			if time.Now().After(deadline) {
+				t.Errorf("the browser's profile %s cannot be removed", profile)
+				return
+			}
+		}
+	})
 	if err := chromedp.Run(browser); err != nil {
 		t.Fatal(err)
 	}
