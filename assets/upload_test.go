@@ -88,7 +88,7 @@ func (b held) Read(into []byte) (int, error) {
 
 func newPortal(t *testing.T) *portal {
 	t.Helper()
-	p := &portal{dir: t.TempDir(), saved: map[string]string{}, shown: views.Portal{MostBytes: 64 << 20, Quota: 100 << 20, Used: 10 << 20, MostLength: time.Hour}}
+	p := &portal{dir: t.TempDir(), saved: map[string]string{}, shown: views.Portal{UploadLimits: views.UploadLimits{MostBytes: 64 << 20, Quota: 100 << 20, Used: 10 << 20, MostLength: time.Hour}}}
 	store := handler.NewStoreComposer()
 	files := filestore.New(p.dir)
 	store.UseCore(files)

@@ -84,7 +84,7 @@ func ownVideos() map[string]CreatorsVideo {
 }
 
 func portal(change func(*Portal)) Portal {
-	c := Portal{MostBytes: 4 << 30, Quota: 20 << 30, Used: 3<<30 + 1, MostLength: 4 * time.Hour}
+	c := Portal{UploadLimits: UploadLimits{MostBytes: 4 << 30, Quota: 20 << 30, Used: 3<<30 + 1, MostLength: 4 * time.Hour}}
 	if change != nil {
 		change(&c)
 	}
@@ -106,16 +106,17 @@ func TestGoldenCreators(t *testing.T) {
 	fragments := map[string]templ.Component{
 		"portal":          CreatorsPortalPage(creator, portal(func(c *Portal) { c.Videos = list })),
 		"portal-empty":    CreatorsPortalPage(creator, portal(nil)),
-		"portal-missing":  CreatorsPortalPage(creator, portal(func(c *Portal) { c.Missing = "ffmpeg is not installed: apt-get install ffmpeg brings it." })),
+		"portal-missing":  CreatorsPortalPage(creator, portal(func(c *Portal) { c.AsItIs = true })),
 		"portal-problem":  CreatorsPortalPage(creator, portal(func(c *Portal) { c.Form = UploadForm{"Typed", "Typed too", "too-large"} })),
 		"own-video":       CreatorsVideoPage(page, CreatorsVideoEdit{Video: all["unlisted"]}),
 		"own-video-first": CreatorsVideoPage(page, CreatorsVideoEdit{Video: all["uploading"]}),
 		"own-video-problems": CreatorsVideoPage(page, CreatorsVideoEdit{
 			Video: all["published"], NameProblem: "blank", Description: "Too much", DescriptionProblem: "too-long",
-			Language: "en", Label: "English", CaptionsProblem: "Line 3: the end is before the beginning.", ChaptersProblem: "no-file",
+			Language: "englisch", LanguageProblem: "unknown-language", Label: "English", CaptionsProblem: "Line 3: the end is before the beginning.", ChaptersProblem: "no-file",
+			Problem: "too-many-in-the-making",
 		}),
 		"field-saved":   FieldSaved("note", "Saved."),
-		"field-problem": FieldProblem("note", "too-long"),
+		"field-problem": FieldProblem("name-note-1", "too-long"),
 		"watch-all": WatchPage(with(page, func(p *Page) { p.Player, p.PlayerJS, p.NoIndex = true, "/assets/player.js", true }), Watch{
 			Lesson: streamed, Cues: said, Chapters: parts, Start: 3500 * time.Millisecond, Watching: 3, Owner: true, More: []Lesson{change},
 		}),
@@ -240,7 +241,7 @@ func TestReasonsOfPublishingHaveWords(t *testing.T) {
 	if len(reasons) < 15 {
 		t.Fatalf("the contract has %d reasons", len(reasons))
 	}
-	for _, code := range append(reasons, "no-file", "empty-file", "too-large", "over-quota", "no-room", "incomplete", "title-too-long", "description-too-long") {
+	for _, code := range append(reasons, "no-file", "empty-file", "too-large", "over-quota", "no-room", "incomplete", "title-too-long", "description-too-long", "too-many-in-the-making", "no-language", "unknown-language") {
 		if said, known := videoSentences[code]; !known || len(said) < 20 || videoSentence(code) != said {
 			t.Errorf("%s is said as %q", code, said)
 		}
@@ -415,10 +416,10 @@ func hostileCreators(text string) map[string]templ.Component {
 		v.ID, v.Title, v.Description, v.FileName, v.Reason, v.Poster, v.Chapters, v.Progress.Step = "own-video", text, text, text, text, text, text, text
 		v.Renditions, v.Captions = []string{text}, []creatorsvideos.Captions{{ID: text, Language: text, Label: text, URI: text}}
 		all["edit "+name] = CreatorsVideoPage(p, CreatorsVideoEdit{
-			Video: v, Name: text, NameProblem: text, Description: text, DescriptionProblem: text, Language: text, Label: text, CaptionsProblem: text, ChaptersProblem: text,
+			Video: v, Name: text, NameProblem: text, Description: text, DescriptionProblem: text, Language: text, LanguageProblem: text, Label: text, CaptionsProblem: text, ChaptersProblem: text, Problem: text,
 		})
 		all["portal "+name] = CreatorsPortalPage(p, portal(func(c *Portal) {
-			c.Videos, c.Missing, c.Form = []CreatorsVideo{v}, text, UploadForm{text, text, text}
+			c.Videos, c.Form = []CreatorsVideo{v}, UploadForm{text, text, text}
 		}))
 	}
 	all["push"] = Push(CreatorsVideosID, CreatorsVideos([]CreatorsVideo{{Video: creatorsvideos.Video{ID: "own-video", Title: text, State: creatorsvideos.Failed, Reason: text}}}))

@@ -21,6 +21,8 @@ const (
 	CreatorsVideosID = "creators-videos"
 	// CreatorsVideoStateID is the id of how far a video has come, on the page of its owner.
 	CreatorsVideoStateID = "creators-video-state"
+	// UploadLimitsID is the id of what a person is told before they upload.
+	UploadLimitsID = "upload-limits"
 	// VideoOperationID is the id of what has become of something that was asked for a video.
 	VideoOperationID = "video-operation"
 )

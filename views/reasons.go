@@ -50,8 +50,8 @@ func sentenceOr(code, general string) string {
 // something was refused or failed, and what to do about it.
 var videoSentences = map[string]string{
 	"blank":             "It has no letters. A video needs a name.",
-	"too-long":          "This is too long. A name has at most 100 characters, a description 5,000.",
-	"same":              "This is what it says already.",
+	"too-long":          "This is too long. Make it shorter.",
+	"same":              "This is so already; nothing has changed.",
 	"not-owner":         "This video belongs to somebody else.",
 	"not-found":         "There is no such video. It may have been deleted.",
 	"deleted":           "This video is deleted. Its file would have to be uploaded again.",
@@ -61,6 +61,20 @@ var videoSentences = map[string]string{
 	"nothing-to-cancel": "There is nothing to stop: no work on this video is going on.",
 	"unknown-choice":    "This is none of the choices. Choose one of those shown.",
 	"too-many":          "There are too many of them. Remove one that is no longer needed, then add this one.",
+
+	"name-too-long":          "This name is too long. Use 100 characters or fewer.",
+	"name-same":              "This is its name already.",
+	"description-too-long":   "This description is too long. Use 5,000 characters or fewer.",
+	"description-same":       "This is its description already.",
+	"captions-blank":         "The name in the menu has no letters.",
+	"captions-too-long":      "The name in the menu is too long. Use 50 characters or fewer.",
+	"captions-same":          "These captions were added before. Choose the file again to add them once more.",
+	"captions-too-many":      "A video has at most 20 captions. Remove those that are no longer needed, then add these.",
+	"captions-not-found":     "These captions are not there. They may have been removed already.",
+	"chapters-not-found":     "There are no chapters. They may have been removed already.",
+	"no-language":            "Say in which language they are, by its code: en, de or pt-BR.",
+	"unknown-language":       "There is no language with this code. Codes are like en, de or pt-BR.",
+	"too-many-in-the-making": "Many of your videos are being made already. Wait until some of them are done, then have this one tried again.",
 
 	"not-a-video":     "This file is not a video that can be read here. Upload the film itself, such as an MP4, MOV, MKV or WebM file.",
 	"no-video-track":  "This file has sound, but no picture. Upload one with a picture.",
@@ -73,15 +87,14 @@ var videoSentences = map[string]string{
 	"our-fault":       "Something went wrong here while the video was made. It is our fault, not yours. Try again later; your file is kept.",
 	"source-missing":  "The uploaded file is no longer there. Upload it again.",
 
-	"no-file":              "No file was chosen. Choose one, then send the form again.",
-	"empty-file":           "This file is empty. Choose the film itself.",
-	"too-large":            "This file is larger than is taken here. Export it with a lower bitrate, or cut it into parts.",
-	"over-quota":           "This file does not fit into the room that you have left. Delete a video that you no longer need, then upload it.",
-	"too-many-uploads":     "You have many uploads that are not finished, or videos that are still being made. Wait for some of them, or give them up, then choose this file again.",
-	"no-room":              "The disk of this site is full. Nothing of the file was kept; try again later.",
-	"incomplete":           "The file did not arrive whole. Try again.",
-	"title-too-long":       "This title is too long. Use 100 characters or fewer.",
-	"description-too-long": "This description is too long. Use 5,000 characters or fewer.",
+	"no-file":          "No file was chosen. Choose one, then send the form again.",
+	"empty-file":       "This file is empty. Choose the film itself.",
+	"too-large":        "This file is larger than is taken here. Export it with a lower bitrate, or cut it into parts.",
+	"over-quota":       "This file does not fit into the room that you have left. Delete a video that you no longer need, then upload it.",
+	"too-many-uploads": "You have many uploads that are not finished, or videos that are still being made. Wait for some of them, or give them up, then choose this file again.",
+	"no-room":          "The disk of this site is full. Nothing of the file was kept; try again later.",
+	"incomplete":       "The file did not arrive whole. Try again.",
+	"title-too-long":   "This title is too long. Use 100 characters or fewer.",
 }
 
 // videoSentence says a code about a video in words. What is no code it gives back as it is: what
@@ -94,6 +107,14 @@ func videoSentence(code string) string {
 		return sentence(code)
 	}
 	return code
+}
+
+// videoSentenceOf says a code about a part of a video: its name, its captions.
+func videoSentenceOf(part, code string) string {
+	if said, known := videoSentences[part+"-"+code]; known {
+		return said
+	}
+	return videoSentence(code)
 }
 
 // isCode reports whether a text is a code: lower-case words with hyphens between them.

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 
 	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/app/web"
@@ -25,24 +28,36 @@ func (a *App) addCaptions(c echo.Context) error {
 		return err
 	}
 	given := givenFile(c)
-	code, label, problem := strings.TrimSpace(given.fields["language"]), strings.TrimSpace(given.fields["label"]), given.problem
-	tag, err := language.Parse(code)
+	typed := views.CreatorsVideoEdit{
+		Language: strings.TrimSpace(given.fields["language"]), Label: strings.TrimSpace(given.fields["label"]), CaptionsProblem: given.problem,
+	}
+	tag, err := language.Parse(typed.Language)
 	switch {
-	case problem != "":
-	case code == "":
-		problem = "Say in which language they are, by its code: en, de or pt-BR."
+	case typed.Language == "":
+		typed.LanguageProblem = "no-language"
 	case err != nil:
-		problem = "There is no language with this code. Codes are like en, de or pt-BR."
+		typed.LanguageProblem = "unknown-language"
 	}
-	if problem != "" {
-		return a.edit(c, http.StatusUnprocessableEntity, v, views.CreatorsVideoEdit{Language: code, Label: label, CaptionsProblem: problem})
+	if typed.LanguageProblem != "" || typed.CaptionsProblem != "" {
+		return a.edit(c, http.StatusUnprocessableEntity, v, typed)
 	}
-	label = cmp.Or(label, tag.String())
+	label := cmp.Or(typed.Label, languageName(tag))
 	return a.keep(c, v, "AddCaptions "+tag.String()+" "+label, given.file, func(traceID string) (key string, _ messagestore.Body) {
 		id := messagestore.DeriveID("captions", traceID)
 		key = v.ID + "/captions-" + id + ".vtt"
 		return key, publishingmsg.AddCaptions{VideoID: v.ID, CaptionsID: id, Language: tag.String(), Label: label, URI: media.Path(key)}
 	})
+}
+
+// languageName returns what those who speak a language call it, with a capital as in a menu,
+// else what it is called in English, else its code.
+func languageName(tag language.Tag) string {
+	name := cmp.Or(display.Self.Name(tag), display.English.Tags().Name(tag))
+	if _, sure := tag.Base(); name == "" || sure != language.Exact {
+		return tag.String()
+	}
+	first, length := utf8.DecodeRuneInString(name)
+	return string(unicode.ToTitle(first)) + name[length:]
 }
 
 // removeCaptions writes RemoveCaptions.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/language"
+
 	"videotutorials/app/webvtt"
 	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/db/media"
@@ -41,7 +43,7 @@ func TestCaptions(t *testing.T) {
 		t.Error(a.body)
 	}
 	list := s.row(id).Captions
-	if len(list) != 2 || list[0].Language != "en" || list[0].Label != "English" || list[1].Language != "de-AT" || list[1].Label != "de-AT" {
+	if len(list) != 2 || list[0].Language != "en" || list[0].Label != "English" || list[1].Language != "de-AT" || list[1].Label != "Österreichisches Deutsch" {
 		t.Fatalf("%+v", list)
 	}
 	if s.file(list[0].URI) != good || s.file(list[1].URI) != "\ufeff"+good || !strings.HasPrefix(list[0].URI, "/media/"+id+"/captions-"+list[0].ID) {
@@ -73,6 +75,38 @@ func TestChapters(t *testing.T) {
 	}
 	if a := anna.outcome(anna.post(views.RemoveChaptersPath(id))); state(a.body) != "done" || s.row(id).Chapters != "" {
 		t.Error(a.body)
+	}
+}
+
+// Captions without a label are called as those who speak the language call it.
+func TestLanguageName(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"en": "English", "de": "Deutsch", "pt-BR": "Português", "zh-Hant": "繁體中文", "nds": "Low German", "qaa": "qaa", "und": "und", "x-ours": "x-ours",
+	} {
+		if got := languageName(language.MustParse(code)); got != want {
+			t.Errorf("%s is called %q, want %q", code, got, want)
+		}
+	}
+}
+
+// A page that says what is wrong with a form has the address of the form; to load it again
+// leads to the page of the video.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna := s.somebody()
+	id := s.has(anna.user, "First lesson")
+	for path, want := range map[string]string{
+		views.AddCaptionsPath(id): views.CreatorsVideoPath(id), views.SetChaptersPath(id): views.CreatorsVideoPath(id), views.NameVideoPath(id): views.CreatorsVideoPath(id),
+		views.RetryPublishingPath(id): views.CreatorsVideoPath(id), views.RemoveCaptionsPath(id, id): views.CreatorsVideoPath(id), views.UploadFormPath: views.CreatorsPortalPath,
+	} {
+		if a := anna.get(path); a.status != http.StatusSeeOther || a.to != want {
+			t.Errorf("%s: %d to %s", path, a.status, a.to)
+		}
+	}
+	if a := anna.get(views.AddCaptionsPath("x")); a.status != http.StatusNotFound {
+		t.Errorf("captions of no video: %d", a.status)
 	}
 }
 
@@ -118,9 +152,11 @@ func TestWrongFiles(t *testing.T) {
 		!strings.Contains(a.body, "The file is longer than 1 MB.") || !strings.Contains(a.body, `value="en-GB"`) {
 		t.Errorf("a film: %d\n%s", a.status, a.body)
 	}
-	for _, language := range []string{"", "english", "xx", "e"} {
+	for language, says := range map[string]string{
+		"": "Say in which language they are", "english": "There is no language with this code", "xx": "There is no language with this code", "e": "There is no language with this code",
+	} {
 		a := anna.send(views.AddCaptionsPath(id), "x.vtt", good, "language", language, "label", "Mine")
-		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "by its code") && !strings.Contains(a.body, "no language with this code") || !strings.Contains(a.body, `value="Mine"`) {
+		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `<a href="#captions-language">`+says) || strings.Contains(a.body, `href="#captions-file"`) || !strings.Contains(a.body, `value="Mine"`) {
 			t.Errorf("%q: %d\n%s", language, a.status, a.body)
 		}
 	}

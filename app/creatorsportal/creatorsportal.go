@@ -4,6 +4,8 @@
 package creatorsportal
 
 import (
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -24,7 +26,8 @@ type Config struct {
 	MostBytes, Quota int64
 	// MostLength is how long a video may last.
 	MostLength time.Duration
-	// Missing says in a sentence what this machine lacks to transcode; empty where it has all.
+	// Missing says what this machine lacks to transcode; empty where it has all. People are
+	// told what they can upload then; what is missing is for whoever runs the site.
 	Missing string
 }
 
@@ -40,6 +43,9 @@ type App struct {
 	config     Config
 	now        func() time.Time
 	feed       *live.Feed
+
+	turn    chan struct{}    // one at a time counts what is in the making, and adds to it
+	retried map[string]retry // by video, in turn only
 }
 
 // New returns the application.
@@ -48,6 +54,7 @@ func New(store *messagestore.Store, own creatorsvideos.Queries, operations video
 	return &App{
 		store: store, own: own, operations: operations, counts: counts,
 		sessions: sessions, media: files, board: board, config: config, now: time.Now, feed: hub.Personal(),
+		turn: make(chan struct{}, 1), retried: map[string]retry{},
 	}
 }
 
@@ -73,8 +80,25 @@ func (a *App) Routes(e *echo.Echo) {
 		views.RemoveChaptersPath(":id"):                a.removeChapters,
 	} {
 		e.POST(path, handler, web.InTime, a.sessions.SignedIn)
+		web.Get(e, path, back)
 	}
 	// The time for an answer begins when the file is there.
 	e.POST(views.AddCaptionsPath(":id"), a.addCaptions, a.sessions.SignedIn, withFile, web.InTime)
 	e.POST(views.SetChaptersPath(":id"), a.setChapters, a.sessions.SignedIn, withFile, web.InTime)
+	for _, path := range slices.Concat(UploadRoutes, []string{views.UploadFormPath}) {
+		web.Get(e, path, back)
+	}
+}
+
+// back leads from the address of a form to the page that the form stands on: a page that
+// says what is wrong with a form has that address, and may be loaded again.
+func back(c echo.Context) error {
+	id := c.Param("id")
+	switch {
+	case id == "":
+		return c.Redirect(http.StatusSeeOther, views.CreatorsPortalPath)
+	case !messagestore.ValidID(id):
+		return web.NotFound(noVideo)
+	}
+	return c.Redirect(http.StatusSeeOther, views.CreatorsVideoPath(id))
 }

@@ -66,7 +66,7 @@ func (a *App) portalLive(c echo.Context) error {
 	ctx, connectAgain := context.WithCancel(c.Request().Context())
 	defer connectAgain()
 	c.SetRequest(c.Request().WithContext(ctx))
-	shown := shownList{}
+	shown := shownList{limits: a.limits}
 	return a.follow(c, topics, views.CreatorsVideosID, func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		list, now, err := a.list(ctx, person.UserID)
 		if err != nil {
@@ -81,14 +81,16 @@ func (a *App) portalLive(c echo.Context) error {
 	})
 }
 
-// shownList is what one stream has made a page show. Its zero value does not know.
+// shownList is what one stream has made a page show. At first it does not know.
 type shownList struct {
-	list []views.CreatorsVideo
-	at   live.Versions // nil before the first push
+	list   []views.CreatorsVideo
+	at     live.Versions // nil before the first push
+	limits func(list []views.CreatorsVideo) views.UploadLimits
 }
 
-// next returns what brings a page that is at a version to a list: the list, or only those
-// rows that are different, which are few while progress comes every second.
+// next returns what brings a page that is at a version to a list: the list and how much may
+// still be uploaded, or only those rows that are different, which are few while progress
+// comes every second.
 func (s *shownList) next(list []views.CreatorsVideo, at, now live.Versions) templ.Component {
 	before, known := s.list, s.at != nil && maps.Equal(s.at, at)
 	s.list, s.at = list, now
@@ -99,12 +101,17 @@ func (s *shownList) next(list []views.CreatorsVideo, at, now live.Versions) temp
 	case !known && maps.Equal(at, now): // a page has all but the progress since it was made
 		changed = func(i int) bool { return atWork(list[i].Video) }
 	default:
-		return views.Push(views.CreatorsVideosID, views.CreatorsVideos(list))
+		return templ.Join(views.Push(views.CreatorsVideosID, views.CreatorsVideos(list)), views.Push(views.UploadLimitsID, views.UploadRoom(s.limits(list))))
 	}
 	var rows []templ.Component
 	for i, v := range list {
 		if changed(i) {
 			rows = append(rows, views.Push(views.CreatorsVideoRowID(v.ID), views.CreatorsVideoRow(v)))
+		}
+	}
+	if known {
+		if room := s.limits(list); room != s.limits(before) {
+			rows = append(rows, views.Push(views.UploadLimitsID, views.UploadRoom(room)))
 		}
 	}
 	if rows == nil {

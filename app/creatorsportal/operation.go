@@ -1,6 +1,7 @@
 package creatorsportal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -64,10 +65,10 @@ func (a *App) operationLive(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.follow(c, []string{videooperations.Topic(asked.traceID)}, views.VideoOperationID,
+	return a.follow(c, []string{videooperations.Topic(asked.traceID), creatorsvideos.Topic(asked.userID)}, views.VideoOperationID,
 		func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 			shown, now, err := a.readOperation(ctx, asked)
-			if err != nil || maps.Equal(now, at) {
+			if err != nil || maps.Equal(now, at) || shown.Outcome == "" { // of what is waited for, the page says it already
 				return nil, now, err
 			}
 			return views.Push(views.VideoOperationID, views.VideoOperationState(shown)), now, nil
@@ -116,7 +117,15 @@ func (a *App) readOperation(ctx context.Context, at asked) (views.VideoOperation
 	if found {
 		videoID = row.VideoID
 	}
-	v, _, err := a.own.ByID(ctx, videoID)
+	if found && !settled(row.Outcome) {
+		ended, err := a.endedFor(ctx, row)
+		if err != nil {
+			return views.VideoOperation{}, nil, err
+		}
+		shown.Outcome = cmp.Or(ended, shown.Outcome)
+	}
+	versions := live.Versions{videooperations.Name: version}
+	v, version, err := a.own.ByID(ctx, videoID)
 	switch {
 	case errors.Is(err, creatorsvideos.ErrNotFound):
 		shown.VideoID = row.VideoID // it is deleted, or not shown yet
@@ -124,8 +133,37 @@ func (a *App) readOperation(ctx context.Context, at asked) (views.VideoOperation
 		return views.VideoOperation{}, nil, err
 	case v.OwnerID == at.userID:
 		shown.VideoID, shown.Title = v.ID, v.Title
+		versions[creatorsvideos.Name] = version
 	}
-	return shown, live.Versions{videooperations.Name: version}, nil
+	return shown, versions, nil
+}
+
+// endedFor returns the type of the event that ended the making of a video before it came to
+// anything, empty where none did: its owner stopped it or deleted the video, and that event
+// has the trace of another wish. The stream is asked, because the view data may not yet show
+// the attempt that is meant.
+func (a *App) endedFor(ctx context.Context, o videooperations.Operation) (string, error) {
+	started := false
+	for m, err := range a.store.Read(ctx, publishingmsg.Category.Stream(o.VideoID), 0) {
+		if err != nil {
+			return "", err
+		}
+		switch m.Type {
+		case publishingmsg.VideoPublishingStarted{}.MessageType():
+			metadata, err := m.Metadata()
+			if err != nil {
+				return "", err
+			}
+			started = started || metadata.TraceID == o.TraceID
+		case publishingmsg.VideoPublishingCanceled{}.MessageType():
+			if started {
+				return m.Type, nil
+			}
+		case publishingmsg.VideoDeleted{}.MessageType():
+			return m.Type, nil
+		}
+	}
+	return "", nil
 }
 
 // isLate reports whether a command has waited for long. Others may stand after it, which

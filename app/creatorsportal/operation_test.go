@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"videotutorials/aggregators/creatorsvideos"
+	"videotutorials/app/web"
 	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/messagestore"
 	"videotutorials/views"
@@ -118,13 +120,13 @@ func TestNames(t *testing.T) {
 
 	for _, refused := range []struct{ path, field, value, shown, says string }{
 		{views.NameVideoPath(id), "name", "   ", "", "A video needs a name."},
-		{views.NameVideoPath(id), "name", "Second name", "Second name", "This is what it says already."},
-		{views.NameVideoPath(id), "name", strings.Repeat("x", 101), strings.Repeat("x", 101), "This is too long."},
-		{views.DescribeVideoPath(id), "description", strings.Repeat("y", 5001), strings.Repeat("y", 5001), "This is too long."},
+		{views.NameVideoPath(id), "name", "Second name", "Second name", "This is its name already."},
+		{views.NameVideoPath(id), "name", strings.Repeat("x", 101), strings.Repeat("x", 101), "This name is too long."},
+		{views.DescribeVideoPath(id), "description", strings.Repeat("y", 5001), strings.Repeat("y", 5001), "This description is too long."},
 		{views.ChangeVisibilityPath(id), "visibility", "secret", "", "This is none of the choices."},
 		{views.CancelPublishingPath(id), "", "", "", "There is nothing to stop"},
 		{views.RetryPublishingPath(id), "", "", "", "There is nothing to try again"},
-		{views.RemoveChaptersPath(id), "", "", "", "There is no such video"},
+		{views.RemoveChaptersPath(id), "", "", "", "There are no chapters."},
 		{views.RemoveCaptionsPath(id, messagestore.NewID()), "", "", "", ""},
 	} {
 		a := anna.outcome(anna.post(refused.path, refused.field, refused.value))
@@ -293,6 +295,91 @@ func TestRetryIsFollowed(t *testing.T) {
 	}
 }
 
+// What stops the making of a video is another wish, and the page of the first one says so
+// too, also where the view data of the videos is behind.
+func TestWhatIsStoppedIsNotPending(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna := s.somebody()
+	for name, stop := range map[string]struct {
+		path func(videoID string) string
+		says string
+	}{
+		"canceled": {views.CancelPublishingPath, "The work is stopped."},
+		"deleted":  {views.DeleteVideoPath, "The video is deleted."},
+	} {
+		id := s.begins(anna.user, "Lesson that is "+name)
+		s.caughtUp()
+		s.happened(id, publishingmsg.VideoPublishingStarted{VideoID: id, OwnerID: anna.user, SourceURI: publishingmsg.SourceKey(id), Attempt: 1})
+		s.happened(id, publishingmsg.VideoPublishingCanceled{VideoID: id, Attempt: 1})
+		s.caughtUp()
+		asked := anna.post(views.RetryPublishingPath(id))
+		page := anna.outcome(asked)
+		if !strings.Contains(page.body, "It is on its way.") { // not that the attempt before was stopped
+			t.Fatalf("%s: %s", name, page.body)
+		}
+		frames := anna.frames(streamOf(t, page))
+		anna.outcome(anna.post(stop.path(id)))
+		s.await(frames, stop.says)
+		if a := anna.get(asked.to); !strings.Contains(a.body, stop.says) || strings.Contains(a.body, "hx-sse:connect") {
+			t.Errorf("%s: %s", name, a.body)
+		}
+		// Who was away meanwhile is told too.
+		s.await(anna.frames(streamOf(t, page)), stop.says)
+	}
+}
+
+// Nobody has more videos in the making by having stopped ones tried again.
+func TestTooManyRetries(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna, berta := s.somebody(), s.somebody()
+	stopped := func(b *browser) string {
+		id := messagestore.NewID()
+		s.happened(id, publishingmsg.UploadBegun{VideoID: id, OwnerID: b.user, Bytes: 1})
+		s.happened(id, publishingmsg.VideoPublishingStarted{VideoID: id, OwnerID: b.user, SourceURI: publishingmsg.SourceKey(id), Attempt: 1})
+		s.happened(id, publishingmsg.VideoPublishingCanceled{VideoID: id, Attempt: 1})
+		return id
+	}
+	var ids []string
+	for range web.MostInTheMaking + 2 {
+		ids = append(ids, stopped(anna))
+	}
+	bertas := stopped(berta)
+	s.caughtUp()
+	// None of them shows in the view data before all are asked for.
+	undo := s.behind("creators_videos")
+	var asked sync.WaitGroup
+	var mu sync.Mutex
+	answers := map[int][]answer{}
+	for _, id := range ids {
+		asked.Go(func() {
+			a := anna.post(views.RetryPublishingPath(id))
+			mu.Lock()
+			defer mu.Unlock()
+			answers[a.status] = append(answers[a.status], a)
+		})
+	}
+	asked.Wait()
+	undo()
+	refused := answers[http.StatusTooManyRequests]
+	if len(answers[http.StatusSeeOther]) != web.MostInTheMaking || len(refused) != 2 || !strings.Contains(refused[0].body, "Many of your videos are being made already.") {
+		t.Fatalf("%d taken, %d refused", len(answers[http.StatusSeeOther]), len(refused))
+	}
+	s.caughtUp()
+	s.caughtUp()
+	for _, id := range ids {
+		if s.row(id).State == creatorsvideos.Canceled {
+			if a := anna.post(views.RetryPublishingPath(id)); a.status != http.StatusTooManyRequests {
+				t.Errorf("one too many: %d", a.status)
+			}
+		}
+	}
+	if a := berta.post(views.RetryPublishingPath(bertas)); a.status != http.StatusSeeOther {
+		t.Errorf("somebody else is held up: %d", a.status)
+	}
+}
+
 // What is typed while a file is on its way is saved, and the script is told what comes of
 // it, also before the view data knows the video.
 func TestTyping(t *testing.T) {
@@ -311,7 +398,7 @@ func TestTyping(t *testing.T) {
 		{views.DescribeVideoPath(id), "description", "What it is about", http.StatusAccepted, "Saved"},
 		{views.DescribeVideoPath(id), "description", "", http.StatusAccepted, "Saved"},
 		{views.NameVideoPath(id), "name", " ", http.StatusUnprocessableEntity, "A video needs a name."},
-		{views.NameVideoPath(id), "name", strings.Repeat("x", 101), http.StatusUnprocessableEntity, "This is too long."},
+		{views.NameVideoPath(id), "name", strings.Repeat("x", 101), http.StatusUnprocessableEntity, "This name is too long."},
 	} {
 		a := anna.types(typed.path, typed.field, typed.value)
 		if a.status != typed.status || !strings.Contains(a.body, typed.says) || !strings.Contains(a.body, `id="`+typed.field+"-note-"+id+`"`) {

@@ -32,17 +32,21 @@ func (a *App) Problem(c echo.Context, status int, typed views.UploadForm) error 
 	if err != nil {
 		return err
 	}
-	used, err := a.own.Used(ctx, person.UserID)
-	if err != nil {
-		return err
-	}
 	p := web.Page(c, "Your videos")
 	p.Uploads = true
 	p.Live = liveURL(views.CreatorsPortalPath, at)
 	return web.Render(c, status, views.CreatorsPortalPage(p, views.Portal{
-		Videos: list, MostBytes: a.config.MostBytes, Quota: a.config.Quota, Used: used,
-		MostLength: a.config.MostLength, Missing: a.config.Missing, Form: typed,
+		Videos: list, UploadLimits: a.limits(list), AsItIs: a.config.Missing != "", Form: typed,
 	}))
+}
+
+// limits are what is told to somebody with these videos before they upload.
+func (a *App) limits(list []views.CreatorsVideo) views.UploadLimits {
+	limits := views.UploadLimits{MostBytes: a.config.MostBytes, Quota: a.config.Quota, MostLength: a.config.MostLength}
+	for _, v := range list {
+		limits.Used += v.Bytes
+	}
+	return limits
 }
 
 func liveURL(path string, at live.Versions) string {

@@ -22,13 +22,14 @@ func TestPortal(t *testing.T) {
 	first, others := s.has(anna.user, "First lesson"), s.has(berta.user, "Of somebody else")
 	page := anna.get("/creators-portal")
 	if page.status != http.StatusOK || page.header.Get("Cache-Control") != "no-store" || !strings.Contains(page.body, "First lesson") ||
-		!strings.Contains(page.body, "There is no tool.") || strings.Contains(page.body, others) || strings.Contains(page.body, "Of somebody else") {
+		!strings.Contains(page.body, "Videos are not converted here") || strings.Contains(page.body, "There is no tool.") || strings.Contains(page.body, others) || strings.Contains(page.body, "Of somebody else") {
 		t.Fatalf("%d\n%s", page.status, page.body)
 	}
 	frames, bertas := anna.frames(streamOf(t, page)), berta.frames(streamOf(t, berta.get("/creators-portal")))
 
 	second := s.begins(anna.user, "Second lesson")
-	if frame := s.await(frames, second); !strings.Contains(frame, first) || strings.Contains(frame, others) { // the whole list
+	// The whole list, and what room it leaves.
+	if frame := s.await(frames, second); !strings.Contains(frame, first) || strings.Contains(frame, others) || !strings.Contains(frame, `data-left-bytes="3221223472"`) {
 		t.Error(frame)
 	}
 	// The counts of the second video are not in this stream: the browser fetches another one.
@@ -58,6 +59,9 @@ func TestPortal(t *testing.T) {
 	s.happened(second, publishingmsg.VideoDeleted{VideoID: second})
 	for {
 		if frame := s.await(frames, first); !strings.Contains(frame, second) {
+			if !strings.Contains(frame, `data-left-bytes="3221224472"`) {
+				t.Error(frame)
+			}
 			break
 		}
 	}
@@ -161,11 +165,15 @@ func TestShownList(t *testing.T) {
 	video := func(id string, state creatorsvideos.State, percent int) views.CreatorsVideo {
 		return views.CreatorsVideo{Video: creatorsvideos.Video{ID: id, State: state}, Progress: views.Progress{Step: "first", Percent: percent}}
 	}
+	longer := func(list []views.CreatorsVideo) []views.CreatorsVideo {
+		list[0].Bytes++
+		return list
+	}
 	list := func(percent int) []views.CreatorsVideo {
 		return []views.CreatorsVideo{video("a", creatorsvideos.Published, 0), video("b", creatorsvideos.Publishing, percent)}
 	}
 	v1, v2 := live.Versions{"creatorsvideos": 1}, live.Versions{"creatorsvideos": 2}
-	var s shownList
+	s := shownList{limits: (&App{}).limits}
 	for i, step := range []struct {
 		list    []views.CreatorsVideo
 		at, now live.Versions
@@ -174,10 +182,11 @@ func TestShownList(t *testing.T) {
 		{list(1), v1, v1, "creators-video-b"}, // a page of just now
 		{list(1), v1, v1, ""},
 		{list(2), v1, v1, "creators-video-b"},
-		{append(list(2), video("c", creatorsvideos.Uploading, 0)), v1, v2, "creators-videos"},
-		{list(2), v2, v2, "creators-videos"},
-		{list(3), v1, v2, "creators-videos"}, // what was to be sent last got lost
-		{list(3), live.Versions{}, v2, "creators-videos"},
+		{append(list(2), video("c", creatorsvideos.Uploading, 0)), v1, v2, "creators-videos upload-limits"},
+		{list(2), v2, v2, "creators-videos upload-limits"},
+		{longer(list(2)), v2, v2, "creators-video-a upload-limits"},
+		{list(3), v1, v2, "creators-videos upload-limits"}, // what was to be sent last got lost
+		{list(3), live.Versions{}, v2, "creators-videos upload-limits"},
 	} {
 		var html strings.Builder
 		if component := s.next(step.list, step.at, step.now); component != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"videotutorials/aggregators/creatorsvideos"
+	"videotutorials/app/web"
 )
 
 // spare is what uploads leave of the disk to the databases and to the work on videos, in
@@ -17,13 +18,9 @@ const spare = 512 << 20
 // errNoRoom says that uploads may take no more of the disk.
 var errNoRoom = errors.New("no room on the disk")
 
-// How many uploads of a person may be unfinished, and how many of their videos may be
-// waited for: however short it is, each takes a while of the disk, of Postgres, and of
-// those who come after it.
-const (
-	mostUnfinished  = 20
-	mostUnpublished = 20
-)
+// mostUnfinished is how many uploads of a person may be unfinished: however short it is,
+// each takes something of the disk and of Postgres.
+const mostUnfinished = 20
 
 // admit keeps an upload by keep if it is within all limits, counting each other one with
 // its whole length: of two at once the second finds the first.
@@ -71,7 +68,7 @@ func (a *App) admit(ctx context.Context, u upload, keep func() error) error {
 		}
 	}
 	switch {
-	case has.unfinished >= mostUnfinished || has.unpublished >= mostUnpublished:
+	case has.unfinished >= mostUnfinished || has.unpublished >= web.MostInTheMaking:
 		return refusal{http.StatusTooManyRequests, "too-many-uploads"}
 	case has.bytes+u.Bytes > a.config.Quota:
 		return refusal{http.StatusForbidden, "over-quota"}

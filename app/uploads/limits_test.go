@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"videotutorials/app/web"
 	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/views"
 )
@@ -102,7 +103,7 @@ func TestTooManyUnpublished(t *testing.T) {
 		}
 	}
 	var videos []string
-	for range mostUnpublished {
+	for range web.MostInTheMaking {
 		a := handIn()
 		if a.status != http.StatusCreated || a.offset() != 1 {
 			t.Fatalf("%d %q", a.status, a.body)

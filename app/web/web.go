@@ -101,6 +101,10 @@ func InTime(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// MostInTheMaking is how many videos of one person may be waited for at once: however short
+// each is, all others come after it. Who uploads and who has one tried again keep to it.
+const MostInTheMaking = 20
+
 // LateAfter is how long a step may take before a page says what it waits for.
 const LateAfter = 5 * time.Second
 
