@@ -269,6 +269,8 @@ func (p *program) open(ctx context.Context) error {
 	}
 	if p.encoder, err = ffmpeg.Find(ffmpeg.Config{Duration: p.config.MaxVideoLength}); err != nil {
 		p.missing = err.Error()
+	} else if gaps := p.encoder.Gaps(); gaps != "" {
+		p.log.Warn("this machine keeps ffmpeg less apart than it should, and strangers hand in what it reads", "gaps", gaps)
 	}
 	p.assemble(settings{listenMessages, listenViews, secret, mails, outboxDir, proxies})
 	return nil
@@ -449,7 +451,9 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 	fmt.Fprintf(out, "  data folder   %s\n", dir)
 	fmt.Fprintf(out, "  databases     %s\n", chosen)
 	fmt.Fprintf(out, "  videos        %s\n", p.media)
-	if p.missing != "" {
+	if p.encoder != nil {
+		fmt.Fprintf(out, "  transcoding   %s\n", p.encoder)
+	} else {
 		fmt.Fprintf(out, "  no ffmpeg     %s\n", p.missing)
 	}
 	fmt.Fprintf(out, "  mails         %s\n", p.mails)

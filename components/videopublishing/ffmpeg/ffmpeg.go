@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -107,6 +109,10 @@ func Find(config Config) (*Encoder, error) {
 			return nil, fmt.Errorf("try ffmpeg: %w", err)
 		}
 		e.version, _, _ = strings.Cut(strings.TrimPrefix(version, "ffmpeg version "), " ")
+		if complete(version) {
+			e.tonemaps = strings.Contains(version, "--enable-libzimg")
+			return e, nil
+		}
 		break
 	}
 	var missing []string
@@ -139,6 +145,23 @@ func Find(config Config) (*Encoder, error) {
 	return e, nil
 }
 
+var (
+	formatsVersion = regexp.MustCompile(`(?m)^ *libavformat +(\d+)\. *(\d+)\.`)
+	partLeftOut    = regexp.MustCompile(`--disable-(everything|all|(encoder|filter|muxer|protocol)s?)\b`)
+)
+
+// complete reports whether what ffmpeg says of how it was built is enough to know that
+// nothing is missing. Four lists would tell it too, in five times the time.
+func complete(version string) bool {
+	formats := formatsVersion.FindStringSubmatch(version)
+	if formats == nil || partLeftOut.MatchString(version) || !strings.Contains(version, "--enable-libx264") {
+		return false
+	}
+	major, _ := strconv.Atoi(formats[1])
+	minor, _ := strconv.Atoi(formats[2])
+	return major > 58 || major == 58 && minor >= 76 // ffmpeg 4.4
+}
+
 // list returns what ffmpeg prints about itself.
 func (e *Encoder) list(ctx context.Context, what string) (string, error) {
 	var text strings.Builder
@@ -152,11 +175,38 @@ func (e *Encoder) list(ctx context.Context, what string) (string, error) {
 // String says which ffmpeg it is and what of the sandbox this machine allows.
 func (e *Encoder) String() string {
 	sandbox := "without Landlock"
-	if abi, err := landlock.LandlockGetABIVersion(); err == nil && abi > 0 {
-		sandbox = fmt.Sprintf("in Landlock %d", abi)
+	if version := landlockVersion(); version > 0 {
+		sandbox = fmt.Sprintf("in Landlock %d", version)
 	}
 	if e.isolated {
 		return fmt.Sprintf("ffmpeg %s, %s and namespaces of its own", e.version, sandbox)
 	}
 	return fmt.Sprintf("ffmpeg %s, %s, without namespaces of its own", e.version, sandbox)
+}
+
+// Gaps says what of the sandbox this machine does not allow, and what a film that breaks
+// into ffmpeg could do therefore; it is empty where nothing is missing.
+func (e *Encoder) Gaps() string { return gaps(landlockVersion(), e.isolated) }
+
+func gaps(landlockVersion int, isolated bool) string {
+	var found []string
+	switch {
+	case landlockVersion <= 0:
+		found = append(found, "without Landlock in the kernel it could read and write all files of this user")
+	case landlockVersion < 3:
+		found = append(found, "with the Landlock of a kernel before 6.2 it could empty files of this user")
+	}
+	if !isolated {
+		found = append(found, "without user, process and network namespaces it could reach the network and the processes of this user")
+	}
+	return strings.Join(found, "; ")
+}
+
+// landlockVersion is which version of Landlock the kernel has; 0: none.
+func landlockVersion() int {
+	version, err := landlock.LandlockGetABIVersion()
+	if err != nil {
+		return 0
+	}
+	return version
 }

@@ -249,6 +249,40 @@ func TestFindSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// Only where ffmpeg says that it has all is it not asked for each part.
+func TestCompleteBuilds(t *testing.T) {
+	t.Parallel()
+	const built = "ffmpeg version 5.1.9 Copyright (c) the FFmpeg developers\nconfiguration: %s\nlibavutil      57. 28.100 / 57. 28.100\nlibavformat    %s.100 / 59. 27.100\n"
+	for _, c := range []struct {
+		configuration, formats string
+		want                   bool
+	}{
+		{"--enable-gpl --disable-stripping --enable-libx264", "59. 27", true},
+		{"--enable-libx264", "58. 76", true},
+		{"--enable-libx264", "58. 45", false},
+		{"--enable-libx264", "62.  3", true},
+		{"--enable-gpl", "59. 27", false},
+		{"--enable-libx264 --disable-filters --enable-filter=scale", "59. 27", false},
+		{"--disable-everything --enable-libx264", "59. 27", false},
+		{"--enable-libx264 --disable-encoder=aac", "59. 27", false},
+	} {
+		if got := complete(fmt.Sprintf(built, c.configuration, c.formats)); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+	if complete("") {
+		t.Error("what says nothing is complete")
+	}
+	e := encoder(t)
+	version, err := e.list(t.Context(), "-version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if filters, err := e.list(t.Context(), "-filters"); err != nil || complete(version) && e.tonemaps != strings.Contains(filters, " zscale ") {
+		t.Errorf("tonemaps: %v, %v", e.tonemaps, err)
+	}
+}
+
 func TestStringSaysWhatTheSandboxIs(t *testing.T) {
 	t.Parallel()
 	if text := fmt.Sprint(encoder(t)); !strings.HasPrefix(text, "ffmpeg ") || !strings.Contains(text, "namespaces") {
