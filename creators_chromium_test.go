@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -228,6 +229,16 @@ func TestTheWatchPage(t *testing.T) {
 	viewer.waitFor("it goes on where they left off", `document.querySelector('video').currentTime > 8`)
 	viewer.goTo(s.url + "/videos/" + id + "?t=5")
 	viewer.waitFor("an address with a moment wins", `Math.abs(document.querySelector('video').currentTime - 5) < 0.7`)
+
+	native := person(t, browser)
+	native.do(chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(`delete window.MediaSource; delete window.ManagedMediaSource; delete window.WebKitMediaSource`).Do(ctx)
+		return err
+	}))
+	native.goTo(s.url + "/videos/" + id)
+	native.waitFor("a browser without Media Source Extensions has the film", `document.querySelector('video')?.readyState >= 2`)
+	native.evaluate(play)
+	native.waitFor("it plays by what the browser has itself", `document.querySelector('video').currentTime > 0.4 && document.querySelector('video').currentSrc.endsWith('.m3u8')`)
 }
 
 // The pages of creators pass axe, in both colour schemes and at three widths, and none

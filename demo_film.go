@@ -46,8 +46,8 @@ const (
 	voiceRate  = 16000 // samples per second of the flite voice slt, which is mono
 	loudness   = -16.0 // LUFS, what players and browsers expect of speech on a page
 
-	videoFile  = "video.mp4"
-	posterFile = "poster.jpg"
+	videoFile = "video.mp4"
+	coverFile = "cover.jpg"
 )
 
 // film says what makeFilm left in the folder.
@@ -94,16 +94,14 @@ func findFFmpeg() (path string, err error) {
 	return path, nil
 }
 
-// makeFilm draws, narrates and encodes l and leaves dir/poster.jpg and then
-// dir/video.mp4, each complete from the moment it has its name. A folder that
-// holds both is taken as it is. The work runs at low priority; when it fails or
-// ctx ends there is no file under either name that is not finished.
+// makeFilm draws, narrates and encodes l and leaves dir/video.mp4, which has its cover
+// inside and is complete from the moment it has its name. A film that is there is taken
+// as it is. The work runs at low priority; when it fails or ctx ends there is no file of
+// that name that is not finished.
 func makeFilm(ctx context.Context, ffmpeg string, l lesson, dir string) (film, error) {
-	video, poster := filepath.Join(dir, videoFile), filepath.Join(dir, posterFile)
+	video := filepath.Join(dir, videoFile)
 	if made, err := probeFilm(ctx, video); err == nil {
-		if _, err := os.Stat(poster); err == nil {
-			return made, nil
-		}
+		return made, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return film{}, fmt.Errorf("make the lesson %s: %w", l.Slug, err)
@@ -120,16 +118,14 @@ func makeFilm(ctx context.Context, ffmpeg string, l lesson, dir string) (film, e
 	if err != nil {
 		return film{}, fmt.Errorf("make the lesson %s: %w", l.Slug, cmp.Or(ctx.Err(), err))
 	}
-	for _, name := range []string{posterFile, videoFile} {
-		if err := publishFile(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
-			return film{}, fmt.Errorf("make the lesson %s: %w", l.Slug, err)
-		}
+	if err := publishFile(filepath.Join(work, videoFile), video); err != nil {
+		return film{}, fmt.Errorf("make the lesson %s: %w", l.Slug, err)
 	}
 	return made, nil
 }
 
 func filmInto(ctx context.Context, ffmpeg string, l lesson, work string) (film, error) {
-	if err := drawPoster(l, filepath.Join(work, posterFile)); err != nil {
+	if err := drawCover(l, filepath.Join(work, coverFile)); err != nil {
 		return film{}, err
 	}
 	shots := storyboard(l)
@@ -148,11 +144,13 @@ func filmInto(ctx context.Context, ffmpeg string, l lesson, work string) (film, 
 	_, err = runFFmpeg(ctx, ffmpeg, work, func(w io.Writer) error { return shoot(ctx, shots, w) },
 		"-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", fmt.Sprintf("%dx%d", filmWidth, filmHeight), "-framerate", strconv.Itoa(filmRate), "-i", "pipe:0",
 		"-f", "s16le", "-ar", strconv.Itoa(voiceRate), "-ac", "1", "-i", trackFile,
-		"-map", "0:v", "-map", "1:a", "-threads", "1", "-filter_threads", "1",
-		"-c:v", "libx264", "-profile:v", "high", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-tune", "stillimage", "-x264-params", "rc-lookahead=0:mbtree=0", "-crf", "24", "-g", strconv.Itoa(4*filmRate),
+		"-i", coverFile,
+		"-map", "0:v", "-map", "1:a", "-map", "2:v", "-threads", "1", "-filter_threads", "1",
+		"-c:v:0", "libx264", "-profile:v:0", "high", "-pix_fmt:v:0", "yuv420p", "-preset", "veryfast", "-tune", "stillimage", "-x264-params", "rc-lookahead=0:mbtree=0", "-crf", "24", "-g", strconv.Itoa(4*filmRate),
 		"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
 		"-af", fmt.Sprintf("aresample=48000,highpass=f=70,volume=%.2fdB,alimiter=limit=0.84:level=disabled", gain),
 		"-c:a", "aac", "-b:a", "96k", "-ar", "48000",
+		"-c:v:1", "copy", "-disposition:v:1", "attached_pic",
 		"-metadata", "title="+l.Title, "-movflags", "+faststart", "-y", videoFile)
 	if err != nil {
 		return film{}, fmt.Errorf("encode: %w", err)
@@ -196,7 +194,7 @@ func removeAbandonedWork(dir string) {
 }
 
 // probeFilm measures a video with ffprobe. It is an error if the file is not
-// there or holds anything but H.264 with AAC.
+// there or does not begin with H.264 and AAC.
 func probeFilm(ctx context.Context, video string) (film, error) {
 	if _, err := os.Stat(video); err != nil {
 		return film{}, err
@@ -225,7 +223,7 @@ func probeFilm(ctx context.Context, video string) (film, error) {
 	if err != nil {
 		return film{}, fmt.Errorf("measure %s: %w", video, err)
 	}
-	if s := found.Streams; len(s) != 2 || s[0].Codec != "h264" || s[1].Codec != "aac" {
+	if s := found.Streams; len(s) < 2 || s[0].Codec != "h264" || s[1].Codec != "aac" {
 		return film{}, fmt.Errorf("measure %s: not H.264 with AAC", video)
 	}
 	return film{Duration: time.Duration(seconds * float64(time.Second)).Round(time.Millisecond), Width: found.Streams[0].Width, Height: found.Streams[0].Height}, nil
@@ -1015,8 +1013,8 @@ func paintKeep(c *canvas, l lesson) {
 	c.paragraph(pageMargin, 290, inkBlack, paragraph{text: l.Keep, plain: faceBold, code: faceMonoBold, size: 56, leading: 76, width: 1040})
 }
 
-// paintCover is the title card and the poster: one picture, so that the film
-// starts where its poster stood.
+// paintCover is the title card and the cover: one picture, so that the film starts
+// where its poster stood.
 func paintCover(c *canvas, l lesson) {
 	c.clear(inkNavy)
 	for x := 40.0; x < filmWidth; x += 80 {
@@ -1159,20 +1157,20 @@ func textAt(x, y, anchor float64, f typeface, size float64, ink color.Color, tex
 	return still(func(c *canvas) { c.text(x, y, anchor, f, size, ink, text) })
 }
 
-func drawPoster(l lesson, path string) (err error) {
+func drawCover(l lesson, path string) (err error) {
 	c := newCanvas()
 	paintCover(c, l)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
-		return fmt.Errorf("write the poster: %w", err)
+		return fmt.Errorf("write the cover: %w", err)
 	}
 	defer func() {
 		if closed := f.Close(); err == nil && closed != nil && !errors.Is(closed, fs.ErrClosed) {
-			err = fmt.Errorf("write the poster: %w", closed)
+			err = fmt.Errorf("write the cover: %w", closed)
 		}
 	}()
 	if err := jpeg.Encode(f, c.RGBA, &jpeg.Options{Quality: 72}); err != nil {
-		return fmt.Errorf("write the poster: %w", err)
+		return fmt.Errorf("write the cover: %w", err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -110,12 +111,12 @@ func TestPicturesStayInTheirPlace(t *testing.T) {
 	}
 }
 
-func TestPostersAreSmallAndDistinct(t *testing.T) {
+func TestCoversAreSmallAndDistinct(t *testing.T) {
 	t.Parallel()
 	var earlier [][]byte
 	for _, l := range demoLessons() {
-		path := filepath.Join(t.TempDir(), posterFile)
-		if err := drawPoster(l, path); err != nil {
+		path := filepath.Join(t.TempDir(), coverFile)
+		if err := drawCover(l, path); err != nil {
 			t.Fatal(err)
 		}
 		data, err := os.ReadFile(path)
@@ -123,14 +124,14 @@ func TestPostersAreSmallAndDistinct(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(data) > 60_000 {
-			t.Errorf("the poster of %s has %d bytes, 60,000 are the most", l.Slug, len(data))
+			t.Errorf("the cover of %s has %d bytes, 60,000 are the most", l.Slug, len(data))
 		}
 		if config, _, err := image.DecodeConfig(bytes.NewReader(data)); err != nil || config.Width != filmWidth || config.Height != filmHeight {
-			t.Errorf("the poster of %s is %dx%d, %v", l.Slug, config.Width, config.Height, err)
+			t.Errorf("the cover of %s is %dx%d, %v", l.Slug, config.Width, config.Height, err)
 		}
 		for _, other := range earlier {
 			if bytes.Equal(data, other) {
-				t.Errorf("the poster of %s is that of another lesson", l.Slug)
+				t.Errorf("the cover of %s is that of another lesson", l.Slug)
 			}
 		}
 		earlier = append(earlier, data)
@@ -147,22 +148,23 @@ func TestMakeFilm(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("ffprobe", "-v", "error", "-show_entries",
-		"format=duration:stream=codec_name,profile,pix_fmt,width,height,avg_frame_rate,sample_rate", "-of", "json", filepath.Join(dir, videoFile)).Output()
+		"format=duration:stream=codec_name,profile,pix_fmt,width,height,avg_frame_rate,sample_rate:stream_disposition=attached_pic", "-of", "json", filepath.Join(dir, videoFile)).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var found struct {
 		Streams []map[string]any
 	}
-	if err := json.Unmarshal(out, &found); err != nil || len(found.Streams) != 2 {
+	if err := json.Unmarshal(out, &found); err != nil || len(found.Streams) != 3 {
 		t.Fatalf("ffprobe found %s, %v", out, err)
 	}
 	for i, want := range []map[string]any{
 		{"codec_name": "h264", "profile": "High", "pix_fmt": "yuv420p", "width": 1280.0, "height": 720.0, "avg_frame_rate": "24/1"},
 		{"codec_name": "aac", "sample_rate": "48000"},
+		{"codec_name": "mjpeg", "width": 1280.0, "height": 720.0, "disposition": map[string]any{"attached_pic": 1.0}},
 	} {
 		for key, value := range want {
-			if found.Streams[i][key] != value {
+			if !reflect.DeepEqual(found.Streams[i][key], value) {
 				t.Errorf("stream %d has %s %v, want %v", i, key, found.Streams[i][key], value)
 			}
 		}
@@ -194,9 +196,6 @@ func TestMakeFilm(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, videoFile), before.Size()/2); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(dir, posterFile)); err != nil {
-		t.Fatal(err)
-	}
 	if again, err = makeFilm(t.Context(), ffmpeg, shortLesson(), dir); err != nil || again != made {
 		t.Errorf("after a damage made %v, %v; want %v", again, err, made)
 	}
@@ -213,7 +212,7 @@ func onlyFilmIn(t *testing.T, dir string) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if got := strings.Join(names, " "); got != posterFile+" "+videoFile {
+	if got := strings.Join(names, " "); got != videoFile {
 		t.Errorf("the folder holds %q", got)
 	}
 }
