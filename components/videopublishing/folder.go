@@ -30,7 +30,7 @@ import (
 // A film may have broken into the ffmpeg that reads it, which then puts a link or a pipe
 // where a file should be. So each run of ffmpeg has an empty folder of its own, which is
 // the only one that it may write, and nothing is taken out of it but files that are
-// expected; all else is taken for damage.
+// expected; all else is taken for damage. What is finished it is only told, through a pipe.
 type folder struct {
 	path string
 	lock *os.File
@@ -107,34 +107,6 @@ func (f *folder) making() (string, error) {
 		return "", err
 	}
 	return path, os.Mkdir(path, 0o700)
-}
-
-// lend returns the empty folder for one run of ffmpeg, with copies of finished files of
-// some playlists in it. They are no second names: whoever writes to one of those writes to
-// the finished file, which the store of files may have under a third name.
-func (f *folder) lend(ctx context.Context, playlists ...string) (string, error) {
-	dir, err := f.making()
-	if err != nil {
-		return "", err
-	}
-	for _, name := range playlists {
-		text, err := f.read(name+playlistSuffix, mostPlaylist)
-		if err != nil {
-			return "", err
-		}
-		for _, file := range append(filesOf(string(text)), name+playlistSuffix) {
-			if ctx.Err() != nil {
-				return "", ctx.Err()
-			}
-			if !isFileOf(name, file) {
-				return "", noFile(file)
-			}
-			if err := copyFile(filepath.Join(dir, file), f.file(file)); err != nil {
-				return "", err
-			}
-		}
-	}
-	return dir, nil
 }
 
 // take moves a file that ffmpeg has made to those that are finished. One that is there
@@ -231,7 +203,7 @@ func write(path string, content []byte) error {
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	file, err := createFile(unfinished)
+	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -244,16 +216,12 @@ func write(path string, content []byte) error {
 
 // read returns a finished file of at most so many bytes.
 func (f *folder) read(name string, most int64) ([]byte, error) {
-	file, err := openFile(f.file(name))
+	file, err := ffmpeg.Open(f.file(name), most)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err == nil && int64(len(content)) > most {
-		err = noFile(name)
-	}
-	return content, err
+	return io.ReadAll(io.LimitReader(file, most))
 }
 
 // has reports whether a playlist and all files that it names are here.
@@ -263,46 +231,6 @@ func (f *folder) has(playlist string) bool {
 		_, err := os.Lstat(f.file(name))
 		return err != nil
 	})
-}
-
-// createFile makes a file that is not there.
-func createFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-}
-
-// openFile opens a plain file. Nothing else is opened: a link may lead anywhere, and
-// whoever opens a pipe may wait for ever.
-func openFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
-		return nil, noFile(filepath.Base(path))
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = noFile(filepath.Base(path))
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-func copyFile(to, from string) error {
-	source, err := openFile(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	file, err := createFile(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, source)
-	return errors.Join(err, file.Close())
 }
 
 // onDisk returns when a file, or the names in a folder, would survive a power cut.

@@ -1,7 +1,6 @@
 package videopublishing
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,8 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"videotutorials/components/videopublishing/ffmpeg"
 	"videotutorials/components/videopublishing/publishingmsg"
@@ -137,7 +138,7 @@ func TestExpectedFilesAreTaken(t *testing.T) {
 }
 
 // A finished file has a second name in the store of files perhaps. It is replaced, not
-// written to; and ffmpeg is lent copies.
+// written to.
 func TestAFinishedFileStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
@@ -148,22 +149,13 @@ func TestAFinishedFileStaysAsItIs(t *testing.T) {
 			t.Errorf("%s: %q, %v", path, text, err)
 		}
 	}
-	const playlist = "#EXTM3U\n#EXT-X-MAP:URI=\"360p_init.mp4\"\n#EXTINF:4,\n360p_00000.m4s\n"
-	for name, text := range map[string]string{"360p.m3u8": playlist, "360p_init.mp4": "head", "360p_00000.m4s": "pictures", "360p_00001.m4s": "not named", "poster.jpg": "first"} {
-		writeFile(t, f.file(name), text)
-	}
+	writeFile(t, f.file("poster.jpg"), "first")
 	if err := os.Link(f.file("poster.jpg"), stored); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := f.lend(t.Context(), "360p")
+	dir, err := f.making()
 	if err != nil {
 		t.Fatal(err)
-	}
-	if lent, want := filesBelow(t, dir), []string{"360p.m3u8", "360p_00000.m4s", "360p_init.mp4"}; !slices.Equal(lent, want) {
-		t.Fatalf("lent are %q", lent)
-	}
-	for _, name := range filesBelow(t, dir) {
-		writeFile(t, filepath.Join(dir, name), "overwritten")
 	}
 	writeFile(t, filepath.Join(dir, "poster.jpg"), "second")
 	if err := f.take("poster.jpg"); err != nil {
@@ -171,14 +163,11 @@ func TestAFinishedFileStaysAsItIs(t *testing.T) {
 	}
 	content(f.file("poster.jpg"), "second")
 	content(stored, "first")
-	content(f.file("360p.m3u8"), playlist)
-	content(f.file("360p_00000.m4s"), "pictures")
-
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := f.lend(ctx, "360p"); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+	if err := f.write("poster.jpg", []byte("third")); err != nil {
+		t.Fatal(err)
 	}
+	content(f.file("poster.jpg"), "third")
+	content(stored, "first")
 }
 
 // A playlist that a film has made up leads to no other files.
@@ -193,13 +182,6 @@ func TestPlaylistsLeadNowhereElse(t *testing.T) {
 	for _, name := range []string{"../../" + source, "../../" + someoneElse + "/1/360p_00000.m4s", "./360p_00000.m4s", "x/360p_00000.m4s", "240p_00000.m4s", "360p_00000.m4s/../360p_00001.m4s", "/etc/passwd"} {
 		f := newFolder(t)
 		playlist := []byte("#EXTM3U\n#EXTINF:4,\n" + name + "\n")
-		writeFile(t, f.file("360p.m3u8"), string(playlist))
-		if dir, err := f.lend(b.ctx, "360p"); !damaged(err) {
-			t.Errorf("%s is lent: %q, %v", name, dir, err)
-		}
-		if err := os.Remove(f.file("360p.m3u8")); err != nil {
-			t.Fatal(err)
-		}
 		if err := b.config.Media.Put(b.ctx, film+"/1/360p.m3u8", playlist); err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +257,8 @@ func TestWriteFollowsNoLink(t *testing.T) {
 	}
 }
 
-// A film that breaks into ffmpeg gets nothing published that is not in its folder.
+// A film that breaks into ffmpeg gets nothing published but files that were made, and
+// nobody waits at what it has put in their place.
 func TestABrokenFFmpeg(t *testing.T) {
 	real, err := exec.LookPath("ffmpeg")
 	if err != nil {
@@ -287,20 +270,62 @@ func TestABrokenFFmpeg(t *testing.T) {
 		t.Fatal(err)
 	}
 	take()
-	b, _ := newWork(t, Config{Encoder: e})
-	secret := filepath.Join(t.TempDir(), "secret")
-	writeFile(t, secret, "secret")
-	// It does its work and then puts a link in place of what it has made.
-	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit $?\nif [ -e 120p_00000.m4s ]; then ln -sf %q 120p_00000.m4s; fi\n", real, secret)
+	// It does its work and then asks an accomplice for what Landlock keeps it from.
+	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit $?\ncase $PWD in */making) >asks; while [ -e asks ]; do sleep 0.01; done;; esac\n", real)
 	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b.handle(b.handedIn(makeFilm(t, "film.mp4", "160x120", 1)), b.work())
-	if got := last[publishingmsg.VideoPublishingFailed](b); got != failedBy(publishingmsg.Damaged, 1) {
-		t.Errorf("%+v", got)
+	source := makeFilm(t, "film.mp4", "160x120", 1)
+	tricks := map[string]func(path, elsewhere string) error{
+		"link": func(path, elsewhere string) error {
+			return errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path))
+		},
+		"name": os.Link,
+		"pipe": func(path, _ string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) },
 	}
-	if kept := b.kept(); !slices.Equal(kept, []string{source}) {
-		t.Errorf("there are %q", kept)
+	for name, about := range map[string]string{
+		"120p.m3u8": "link", "120p_init.mp4": "pipe", "120p_00000.m4s": "link", "audio.m3u8": "pipe", "audio_00000.m4s": "name",
+		"poster.jpg.candidate": "link", "storyboard.jpg": "pipe", "video.mp4": "link",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newWork(t, Config{Encoder: e})
+			m := b.handedIn(source)
+			dir, elsewhere := filepath.Join(b.config.WorkDir, film+"-1", "making"), filepath.Join(t.TempDir(), "elsewhere")
+			done := make(chan struct{})
+			var accomplice sync.WaitGroup
+			accomplice.Go(func() {
+				for tick := time.Tick(5 * time.Millisecond); ; {
+					select {
+					case <-tick:
+					case <-done:
+						return
+					}
+					if _, err := os.Lstat(filepath.Join(dir, "asks")); err != nil {
+						continue
+					}
+					if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+						if err := tricks[about](filepath.Join(dir, name), elsewhere); err != nil {
+							t.Error(err)
+						}
+					}
+					os.Remove(filepath.Join(dir, "asks"))
+				}
+			})
+			err := b.works(m)
+			close(done)
+			accomplice.Wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := last[publishingmsg.VideoPublishingFailed](b); got != failedBy(publishingmsg.Damaged, 1) {
+				t.Errorf("%+v", got)
+			}
+			b.deliverFiles()
+			if kept := b.kept(); !slices.Equal(kept, []string{publishingmsg.SourceKey(film)}) {
+				t.Errorf("there are %q", kept)
+			}
+			b.workDirIsEmpty()
+		})
 	}
-	b.workDirIsEmpty()
 }

@@ -249,26 +249,33 @@ func (w *work) finish(ctx context.Context, film ffmpeg.Film, smallest, one ffmpe
 	if err := w.putMaster(ctx, film); err != nil {
 		return err
 	}
-	dir, err := w.lend(ctx, smallest.Name)
-	if err != nil {
-		return err
+	used := []string{smallest.Name, one.Name}
+	if film.Audio {
+		used = append(used, soundName)
 	}
-	if err := w.config.Encoder.Storyboard(ctx, film, smallest, dir); err != nil {
-		return w.folder.trouble(err)
-	}
-	for _, name := range []string{storyboardFile, storyboardImage} {
-		if err := w.folder.take(name); err != nil {
-			return messagestore.Transient(err)
+	for _, name := range used {
+		if err := w.restore(ctx, name); err != nil {
+			return err
 		}
 	}
-	played := []string{one.Name}
-	if film.Audio {
-		played = append(played, soundName)
+	dir, err := w.folder.making()
+	if err != nil {
+		return messagestore.Transient(err)
 	}
-	if dir, err = w.lend(ctx, played...); err != nil {
-		return err
+	cues, err := w.config.Encoder.Storyboard(ctx, smallest, w.folder.finished(), filepath.Join(dir, storyboardImage))
+	if err != nil {
+		return w.folder.trouble(err)
 	}
-	if err := w.config.Encoder.Progressive(ctx, film, one, filepath.Join(dir, mp4File)); err != nil {
+	if err := w.folder.take(storyboardImage); err != nil {
+		return messagestore.Transient(err)
+	}
+	if err := w.folder.write(storyboardFile, cues); err != nil {
+		return messagestore.Transient(err)
+	}
+	if dir, err = w.folder.making(); err != nil {
+		return messagestore.Transient(err)
+	}
+	if err := w.config.Encoder.Progressive(ctx, film, one, w.folder.finished(), filepath.Join(dir, mp4File)); err != nil {
 		return w.folder.trouble(err)
 	}
 	if err := w.folder.take(mp4File); err != nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
@@ -107,9 +105,6 @@ func (f *folder) trouble(err error) error {
 		return err
 	}
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-	for _, says := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} { // in ffmpeg's words, which are those of the C library
-		full = full || strings.Contains(strings.ToLower(err.Error()), says.Error())
-	}
 	var disk syscall.Statfs_t
 	if syscall.Statfs(f.path, &disk) == nil {
 		full = full || int64(disk.Bavail)*int64(disk.Bsize) < littleRoom
@@ -121,28 +116,17 @@ func (f *folder) trouble(err error) error {
 	return messagestore.Transient(fmt.Errorf("%w in %s: %w", errNoRoom, filepath.Dir(f.path), err))
 }
 
-// unexplained is an error of which nobody knows whether it goes away. It does not tell what
-// ffmpeg printed, which may hold titles and names out of the film.
+// unexplained is an error of which nobody knows whether it goes away.
 type unexplained struct{ error }
-
-var endOfProgram = regexp.MustCompile(`\b(exit status \d+|signal: [a-z ]+(?: \(core dumped\))?): `)
-
-func (u unexplained) Error() string {
-	text := u.error.Error()
-	end := endOfProgram.FindStringIndex(text)
-	if end == nil || strings.HasPrefix(text[end[1]:], "sandbox: ") { // that is our own program, before it became ffmpeg
-		return text
-	}
-	return strings.TrimSuffix(text[:end[1]], ": ")
-}
 
 func (u unexplained) Unwrap() error { return u.error }
 
-// fullText also tells what ffmpeg printed.
+// fullText also tells what ffmpeg printed, which may hold titles and names out of the film.
 func fullText(err error) string {
-	var u unexplained
-	if errors.As(err, &u) {
-		return u.error.Error()
+	text := messagestore.ErrorText(err)
+	var failed *ffmpeg.Failure
+	if errors.As(err, &failed) && failed.Complaints != "" {
+		text += ": " + failed.Complaints
 	}
-	return messagestore.ErrorText(err)
+	return text
 }

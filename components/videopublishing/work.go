@@ -126,20 +126,8 @@ func (w *work) put(ctx context.Context, names []string) error {
 	return nil
 }
 
-// lend returns an empty folder for one run of ffmpeg, with copies of the files of some
-// playlists.
-func (w *work) lend(ctx context.Context, playlists ...string) (string, error) {
-	for _, name := range playlists {
-		if err := w.restore(ctx, name); err != nil {
-			return "", err
-		}
-	}
-	dir, err := w.folder.lend(ctx, playlists...)
-	return dir, messagestore.Transient(err)
-}
-
 // restore fetches the files of a playlist that an earlier process has made, or another
-// machine.
+// machine, unless they are here.
 func (w *work) restore(ctx context.Context, name string) error {
 	if w.folder.has(name) {
 		return nil

@@ -192,11 +192,15 @@ func all(t *testing.T, e *Encoder, source string, f Film, dir string) []Renditio
 	if err := e.Poster(t.Context(), source, f, filepath.Join(dir, "poster.jpg")); err != nil {
 		t.Error(err)
 	}
-	if err := e.Storyboard(t.Context(), f, made[0], dir); err != nil {
-		t.Error(err)
+	apart := t.TempDir()
+	if cues, err := e.Storyboard(t.Context(), made[0], dir, filepath.Join(apart, "storyboard.jpg")); err != nil || !strings.Contains(string(cues), "storyboard.jpg#xywh=0,0,") {
+		t.Errorf("%q, %v", cues, err)
 	}
-	if err := e.Progressive(t.Context(), f, made[0], filepath.Join(dir, "video.mp4")); err != nil {
-		t.Error(err)
+	if err := e.Progressive(t.Context(), f, made[0], dir, filepath.Join(apart, "video.mp4")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(apart, "video.mp4"), filepath.Join(dir, "video.mp4")); err != nil {
+		t.Fatal(err)
 	}
 	as, err := PlayableAsItIs(filepath.Join(dir, "video.mp4"))
 	if err != nil || as.Width != made[0].Width || as.Height != made[0].Height || lacking(as.Duration, f.Duration) {
@@ -464,18 +468,16 @@ func TestStoryboard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Storyboard(t.Context(), f, made[0], dir); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "storyboard.vtt"))
+	to := filepath.Join(t.TempDir(), "board.jpg")
+	text, err := e.Storyboard(t.Context(), made[0], dir, to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cues := regexp.MustCompile(`(?m)^(\S+) --> (\S+)\nstoryboard.jpg#xywh=(\d+),(\d+),160,120$`).FindAllStringSubmatch(string(text), -1)
+	cues := regexp.MustCompile(`(?m)^(\S+) --> (\S+)\nboard.jpg#xywh=(\d+),(\d+),160,120$`).FindAllStringSubmatch(string(text), -1)
 	if len(cues) != 51 || cues[0][1] != "00:00:00.000" || cues[1][1] != "00:00:08.000" || cues[50][2] != "00:06:44.000" {
 		t.Fatalf("there are %d cues:\n%s", len(cues), text)
 	}
-	file, err := os.Open(filepath.Join(dir, "storyboard.jpg"))
+	file, err := os.Open(to)
 	if err != nil {
 		t.Fatal(err)
 	}

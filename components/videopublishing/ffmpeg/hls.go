@@ -1,14 +1,10 @@
 package ffmpeg
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +31,7 @@ const (
 )
 
 // HLS makes renditions of a film in one process: for each NAME.m3u8, NAME_init.mp4 and
-// NAME_00000.m4s … in dir, and the same of "audio" where audio is set and the film has
+// NAME_00000.m4s … in dir, an empty folder, and the same of "audio" where audio is set and the film has
 // sound. It returns the renditions with their measured bit rates and lengths. progress,
 // which may be nil, is told about once a second how much of the film is done.
 //
@@ -68,14 +64,21 @@ func (e *Encoder) HLS(ctx context.Context, file string, film Film, renditions []
 	if err != nil {
 		return nil, fmt.Errorf("transcode %s: %w", file, err)
 	}
-	if err := wholeSeconds(dir, renditions, audio); err != nil {
-		return nil, err
+	var names []string
+	for _, r := range renditions {
+		names = append(names, r.Name)
+	}
+	if audio {
+		names = append(names, audioName)
+	}
+	if err := wholeSeconds(dir, names); err != nil {
+		return nil, fmt.Errorf("transcode %s: %w", file, err)
 	}
 	made := make([]Rendition, len(renditions))
 	for i, r := range renditions {
 		segments, err := readPlaylist(dir, r.Name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("transcode %s: %w", file, err)
 		}
 		if found := total(segments); lacking(found, film.Duration) {
 			return nil, fmt.Errorf("transcode %s: %w", file, &Refusal{Reason: damaged, Detail: fmt.Sprintf("there are pictures for %s of %s", found, film.Duration)})
@@ -189,88 +192,4 @@ func (p *progressLines) read(line string) (moved bool, done time.Duration, told 
 		}
 	}
 	return moved, 0, false
-}
-
-// wholeSeconds writes one second for none into the playlists of a film that is shorter than
-// half a second: players expect segments to be no longer than is said there.
-func wholeSeconds(dir string, renditions []Rendition, audio bool) error {
-	names := []string{}
-	for _, r := range renditions {
-		names = append(names, r.Name)
-	}
-	if audio {
-		names = append(names, audioName)
-	}
-	for _, name := range names {
-		file := filepath.Join(dir, name+".m3u8")
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		const none = "#EXT-X-TARGETDURATION:0\n"
-		if !bytes.Contains(text, []byte(none)) {
-			continue
-		}
-		if err := os.WriteFile(file, bytes.Replace(text, []byte(none), []byte("#EXT-X-TARGETDURATION:1\n"), 1), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// part is one segment of a rendition that was made.
-type part struct {
-	name  string
-	lasts time.Duration
-	bytes int64
-}
-
-// readPlaylist returns the segments of the rendition with a name in dir.
-func readPlaylist(dir, name string) ([]part, error) {
-	f, err := os.Open(filepath.Join(dir, name+".m3u8"))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var segments []part
-	var lasts time.Duration
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		line := lines.Text()
-		if text, ok := strings.CutPrefix(line, "#EXTINF:"); ok {
-			text, _, _ = strings.Cut(text, ",")
-			lasts = seconds(text)
-			continue
-		}
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		info, err := os.Stat(filepath.Join(dir, filepath.Base(line)))
-		if err != nil {
-			return nil, err
-		}
-		segments = append(segments, part{filepath.Base(line), lasts, info.Size()})
-	}
-	if len(segments) == 0 {
-		return nil, fmt.Errorf("read %s: there are no segments", f.Name())
-	}
-	return segments, nil
-}
-
-func total(segments []part) (lasts time.Duration) {
-	for _, s := range segments {
-		lasts += s.lasts
-	}
-	return lasts
-}
-
-// measured returns the peak of bits per second, and all bytes. A short segment, as the last
-// one may be, says nothing about the peak.
-func measured(segments []part) (bitsPerSecond, bytes int64) {
-	for i, s := range segments {
-		bytes += s.bytes
-		if s.lasts > 0 && (i == 0 || s.lasts >= segment*time.Second/2) {
-			bitsPerSecond = max(bitsPerSecond, int64(float64(s.bytes)*8/s.lasts.Seconds()))
-		}
-	}
-	return bitsPerSecond, bytes
 }

@@ -77,7 +77,7 @@ const enough = 20
 // contrast says how much there is to see in a JPEG: how far its brightness spreads, which
 // is nothing for black, white and fades.
 func contrast(file string) (float64, error) {
-	f, err := os.Open(file)
+	f, err := Open(file, mostPicture)
 	if err != nil {
 		return 0, err
 	}

@@ -4,16 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 )
 
 // Progressive writes one MP4 that plays while it is loaded, of a rendition, and the sound
-// where the film has any, that [Encoder.HLS] has left in the folder of to. Nothing is
-// encoded again.
-func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Rendition, to string) error {
-	dir := filepath.Dir(to)
+// where the film has any, that [Encoder.HLS] has made and that are in the folder from now.
+// Nothing is encoded again. The folder of to, another, is the only one that is written.
+func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Rendition, from, to string) error {
 	args := []string{"-hide_banner", "-nostdin", "-y", "-v", "error", "-progress", "pipe:1", "-stats_period", "1"}
 	maps := []string{}
 	var pipes []io.Reader
@@ -23,11 +21,11 @@ func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Renditio
 	}
 	var bytes int64
 	for i, name := range names {
-		segments, err := readPlaylist(dir, name)
+		segments, err := readPlaylist(from, name)
 		if err != nil {
-			return err
+			return fmt.Errorf("make %s: %w", to, err)
 		}
-		all := &inTurn{dir: dir, names: []string{name + "_init.mp4"}}
+		all := &inTurn{dir: from, names: []string{name + "_init.mp4"}}
 		defer all.close()
 		for _, s := range segments {
 			all.names = append(all.names, s.name)
@@ -45,7 +43,7 @@ func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Renditio
 	args = append(args, maps...)
 	args = append(args, "-c", "copy", "-movflags", "+faststart", "-f", "mp4", filepath.Base(to))
 	var advance progressLines
-	_, err := e.run(ctx, job{program: "ffmpeg", dir: dir, args: args, pipes: pipes, most: 32<<20 + 2*bytes, wall: 10*time.Minute + film.Duration, line: func(line string) (bool, error) {
+	_, err := e.run(ctx, job{program: "ffmpeg", dir: filepath.Dir(to), args: args, pipes: pipes, most: 32<<20 + 2*bytes, wall: 10*time.Minute + film.Duration, line: func(line string) (bool, error) {
 		moved, _, _ := advance.read(line)
 		return moved, nil
 	}})
@@ -53,41 +51,4 @@ func (e *Encoder) Progressive(ctx context.Context, film Film, rendition Renditio
 		return fmt.Errorf("make %s: %w", to, err)
 	}
 	return nil
-}
-
-// inTurn reads files of a folder one after the other, each opened when its turn comes.
-type inTurn struct {
-	dir   string
-	names []string
-	open  *os.File
-}
-
-func (t *inTurn) Read(p []byte) (int, error) {
-	for {
-		if t.open == nil {
-			if len(t.names) == 0 {
-				return 0, io.EOF
-			}
-			f, err := os.Open(filepath.Join(t.dir, t.names[0]))
-			if err != nil {
-				return 0, err
-			}
-			t.open, t.names = f, t.names[1:]
-		}
-		n, err := t.open.Read(p)
-		if err != io.EOF {
-			return n, err
-		}
-		t.close()
-		if n > 0 {
-			return n, nil
-		}
-	}
-}
-
-func (t *inTurn) close() {
-	if t.open != nil {
-		t.open.Close()
-		t.open = nil
-	}
 }

@@ -26,6 +26,9 @@ import (
 // unconfined is how a process exits that could not give up what it should.
 const unconfined = 120
 
+// sandboxSays is before what it says then.
+const sandboxSays = "sandbox: "
+
 // sourceURL is how the program reads the file of a job: as the first file that it inherits,
 // so that no name of a file is told, and no folder on the way to it must be open to it.
 const sourceURL = "file:/proc/self/fd/3"
@@ -59,7 +62,7 @@ const (
 )
 
 // run does a job and returns the end of what the program complained about. A [*Refusal]
-// is the file's own fault.
+// is the file's own fault, a [*Failure] is not.
 func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error) {
 	j.most, j.wall = orElse(j.most, 64<<20), orElse(j.wall, 5*time.Minute)
 	ctx, end := context.WithCancelCause(ctx)
@@ -74,39 +77,37 @@ func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error)
 	if err != nil {
 		return "", err
 	}
-	inherited := func() {
-		for _, file := range cmd.ExtraFiles {
-			file.Close()
+	var fed []*os.File
+	defer func() { closeAll(append(fed, cmd.ExtraFiles...)) }()
+	for range j.pipes {
+		read, write, err := os.Pipe()
+		if err != nil {
+			return "", err
 		}
+		cmd.ExtraFiles, fed = append(cmd.ExtraFiles, read), append(fed, write)
 	}
-	defer inherited()
 	var tail lastBytes
 	cmd.Stderr = &tail
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return "", err
 	}
+	if err := cmd.Start(); err != nil {
+		return "", fmt.Errorf("start %s: %w", j.program, err)
+	}
+	closeAll(cmd.ExtraFiles)
+	// Who left the group of the program may hold its output open for ever.
+	defer context.AfterFunc(ctx, func() { out.Close() })()
+
 	var feeding sync.WaitGroup
-	defer feeding.Wait()
-	for _, from := range j.pipes {
-		read, write, err := os.Pipe()
-		if err != nil {
-			return "", err
-		}
-		cmd.ExtraFiles = append(cmd.ExtraFiles, read)
+	for i, from := range j.pipes {
 		feeding.Go(func() {
-			defer write.Close()
-			if _, err := io.Copy(write, from); err != nil && !errors.Is(err, syscall.EPIPE) {
+			defer fed[i].Close()
+			if _, err := io.Copy(fed[i], from); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, os.ErrClosed) {
 				end(fmt.Errorf("feed %s: %w", j.program, err))
 			}
 		})
 	}
-	if err := cmd.Start(); err != nil {
-		inherited() // so that whoever feeds a pipe gives up
-		return "", fmt.Errorf("start %s: %w", j.program, err)
-	}
-	inherited()
-
 	var moves atomic.Int64
 	watching, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -133,9 +134,9 @@ func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error)
 	err = cmd.Wait()
 	close(watching)
 	<-watched
-	if err == nil {
-		return tail.String(), nil
-	}
+	closeAll(fed) // nobody reads them any more
+	feeding.Wait()
+	// A program that has just ended well by itself does not make up for what was wrong.
 	if cause := context.Cause(ctx); cause != nil {
 		var refusal *Refusal
 		if errors.As(cause, &refusal) {
@@ -143,7 +144,17 @@ func (e *Encoder) run(ctx context.Context, j job) (complaints string, err error)
 		}
 		return tail.String(), fmt.Errorf("run %s: %w", j.program, cause)
 	}
+	if err == nil {
+		return tail.String(), nil
+	}
 	return tail.String(), failure(j, cmd.ProcessState, cpu, tail.String(), err)
+}
+
+// closeAll closes files, some of which may be closed.
+func closeAll(files []*os.File) {
+	for _, file := range files {
+		file.Close()
+	}
 }
 
 // watch ends a job that takes too long, stands still or writes too much. It counts its
@@ -190,10 +201,33 @@ func bytesIn(dir string) (bytes int64) {
 	return bytes
 }
 
+// Failure is the error for a program that ended as it should not, where the machine or its
+// operator may be the reason. It is an ENOSPC or EDQUOT where the program said so.
+type Failure struct {
+	// Ended says which program ended, and how: "ffmpeg: exit status 1". A process that
+	// could not give up what it should says more.
+	Ended string
+	// Complaints is the end of what the program printed: titles and names out of the film
+	// may be in it.
+	Complaints string
+
+	errno error // nil: none that is known
+}
+
+// Error says how the program ended, and nothing out of the film.
+func (f *Failure) Error() string { return f.Ended }
+
+// Unwrap returns what the program was told by the kernel.
+func (f *Failure) Unwrap() error { return f.errno }
+
 // failure says why a program ended as it did: a [*Refusal] where the file is the reason,
-// another error where the machine or the operator is.
+// a [*Failure] where it may not be.
 func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err error) error {
-	refuse := func(reason string) error { return &Refusal{Reason: reason, Detail: detail(j, complaints, err)} }
+	complaints = strings.TrimSpace(strings.ToValidUTF8(complaints, "?"))
+	failed := &Failure{Ended: fmt.Sprintf("%s: %v", j.program, err), Complaints: complaints}
+	refuse := func(reason string) error {
+		return &Refusal{Reason: reason, Detail: failed.Ended + ": " + complaints}
+	}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		used := state.UserTime() + state.SystemTime()
 		switch signal := status.Signal(); {
@@ -204,12 +238,21 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 		case signal == syscall.SIGSEGV, signal == syscall.SIGBUS, signal == syscall.SIGABRT, signal == syscall.SIGFPE, signal == syscall.SIGILL, signal == syscall.SIGTRAP:
 			return refuse(damaged)
 		}
-		return errors.New(detail(j, complaints, err))
+		return failed
 	}
 	switch {
+	case state.ExitCode() == unconfined && strings.HasPrefix(complaints, sandboxSays): // ffmpeg was not there yet
+		failed.Ended, failed.Complaints = failed.Ended+": "+complaints, ""
+		return failed
+	case strings.Contains(complaints, "No space left on device"):
+		failed.errno = syscall.ENOSPC
+		return failed
+	case strings.Contains(complaints, "Disk quota exceeded"):
+		failed.errno = syscall.EDQUOT
+		return failed
 	// ffmpeg takes a SIGTERM for the end of its work, and then exits with 255.
-	case state.ExitCode() == unconfined, state.ExitCode() == 255, containsAny(complaints, "No space left on device", "Disk quota exceeded", "Resource temporarily unavailable"):
-		return errors.New(detail(j, complaints, err))
+	case state.ExitCode() == 255, state.ExitCode() == unconfined, strings.Contains(complaints, "Resource temporarily unavailable"):
+		return failed
 	case containsAny(complaints, tooManyPixels, "Cannot allocate memory", "get_buffer() failed", "malloc of size", "Error while opening encoder"):
 		return refuse(tooBig) // the encoder's settings are ours: there can be nothing else about them
 	case strings.Contains(complaints, "File too large"):
@@ -220,10 +263,6 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 
 func containsAny(text string, parts ...string) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
-}
-
-func detail(j job, complaints string, err error) string {
-	return strings.TrimSpace(fmt.Sprintf("%s: %v: %s", j.program, err, strings.ToValidUTF8(complaints, "?")))
 }
 
 // lastBytes is a writer that keeps the end of what it is given.

@@ -3,13 +3,15 @@ package ffmpeg
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 
-	"github.com/landlock-lsm/go-landlock/landlock"
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,7 +36,7 @@ type plan struct {
 func init() {
 	if text, ok := os.LookupEnv(planVariable); ok {
 		err := become(text)
-		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		fmt.Fprintf(os.Stderr, "%s%v\n", sandboxSays, err)
 		os.Exit(unconfined)
 	}
 }
@@ -45,14 +47,8 @@ func become(text string) error {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return err
 	}
-	rules := []landlock.Rule{landlock.RODirs(p.Read...).IgnoreIfMissing(), landlock.ROFiles("/etc/ld.so.cache").IgnoreIfMissing(), landlock.RWFiles("/dev/null").IgnoreIfMissing()}
-	if p.Source {
-		rules = append(rules, landlock.ROFiles("/proc/self/fd/3"))
-	}
-	if p.Write {
-		rules = append(rules, landlock.RWDirs("."))
-	}
-	if err := landlock.V11.BestEffort().Restrict(rules...); err != nil {
+	runtime.LockOSThread() // which is all that is left of this program when it becomes the other
+	if err := confine(p); err != nil {
 		return fmt.Errorf("restrict by Landlock: %w", err)
 	}
 	if err := standBack(p.Nice); err != nil {
@@ -74,6 +70,78 @@ func become(text string) error {
 	// each core.
 	environment := []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "MALLOC_ARENA_MAX=4"}
 	return fmt.Errorf("start %s: %w", os.Args[0], syscall.Exec(os.Args[0], os.Args, environment))
+}
+
+const (
+	readFiles   = ll.AccessFSReadFile
+	runPrograms = ll.AccessFSReadFile | ll.AccessFSReadDir | ll.AccessFSExecute
+	// filesOnly is what may be done in the working folder: plain files are read, written,
+	// given another name and removed. There is no need of links, pipes and folders.
+	filesOnly = ll.AccessFSReadFile | ll.AccessFSReadDir | ll.AccessFSWriteFile | ll.AccessFSTruncate | ll.AccessFSMakeReg | ll.AccessFSRemoveFile
+)
+
+// confine takes from this thread all that Landlock knows of, as far as the kernel has it,
+// but for what the plan names. (The package above the one that is used here takes it from
+// all threads, and for that looks for them in /proc, which in a namespace of its own shows
+// others.)
+func confine(p plan) error {
+	version := landlockVersion()
+	if version == 0 {
+		return nil
+	}
+	attr := ll.RulesetAttr{HandledAccessFS: ll.AccessFSRefer - 1}
+	for _, since := range []struct {
+		version         int
+		files, net, ipc uint64
+	}{
+		{2, ll.AccessFSRefer, 0, 0}, {3, ll.AccessFSTruncate, 0, 0}, {4, 0, ll.AccessNetBindTCP | ll.AccessNetConnectTCP, 0},
+		{5, ll.AccessFSIoctlDev, 0, 0}, {6, 0, 0, ll.ScopeAbstractUnixSocket | ll.ScopeSignal},
+		{9, ll.AccessFSResolveUnix, 0, 0}, {10, 0, ll.AccessNetBindUDP | ll.AccessNetConnectSendUDP, 0},
+	} {
+		if version >= since.version {
+			attr.HandledAccessFS, attr.HandledAccessNet, attr.Scoped = attr.HandledAccessFS|since.files, attr.HandledAccessNet|since.net, attr.Scoped|since.ipc
+		}
+	}
+	rules, err := ll.LandlockCreateRuleset(&attr, 0)
+	if err != nil {
+		return fmt.Errorf("create rules: %w", err)
+	}
+	defer syscall.Close(rules)
+	allow := func(path string, rights uint64) error {
+		fd, err := syscall.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", path, err)
+		}
+		defer syscall.Close(fd)
+		if err := ll.LandlockAddPathBeneathRule(rules, &ll.PathBeneathAttr{AllowedAccess: rights & attr.HandledAccessFS, ParentFd: fd}, 0); err != nil {
+			return fmt.Errorf("allow %s: %w", path, err)
+		}
+		return nil
+	}
+	for path, rights := range map[string]uint64{"/etc/ld.so.cache": readFiles, "/dev/null": readFiles | ll.AccessFSWriteFile | ll.AccessFSTruncate} {
+		if err := allow(path, rights); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	for _, folder := range p.Read {
+		if err := allow(folder, runPrograms); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if p.Source {
+		if err := allow("/proc/self/fd/3", readFiles); err != nil {
+			return err
+		}
+	}
+	if p.Write {
+		if err := allow(".", filesOnly); err != nil {
+			return err
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	return ll.LandlockRestrictSelf(rules, 0)
 }
 
 // standBack lowers the priority, unless it is that low already.
@@ -114,9 +182,10 @@ func (e *Encoder) command(ctx context.Context, j job, cpu uint64) (*exec.Cmd, er
 	cmd.Dir = orElse(j.dir, "/")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if e.isolated {
-		// An empty network, and no capability over what is outside, even for root.
+		// An empty network, no capability over what is outside, even for root, and no
+		// process that stays when the program ends, wherever it has hidden from the group.
 		const nobody = 65534
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Geteuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getegid(), Size: 1}}
 	}

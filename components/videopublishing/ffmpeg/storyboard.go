@@ -1,13 +1,12 @@
 package ffmpeg
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"image/jpeg"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -17,13 +16,14 @@ const (
 	stillsWide = 10
 )
 
-// Storyboard makes storyboard.jpg and storyboard.vtt in dir of the key frames of a
-// rendition that [Encoder.HLS] has left there: at most 100 small pictures side by side,
-// and the times at which each is shown.
-func (e *Encoder) Storyboard(ctx context.Context, film Film, rendition Rendition, dir string) error {
-	segments, err := readPlaylist(dir, rendition.Name)
+// Storyboard writes a JPEG of at most 100 small pictures side by side, which are key frames
+// of a rendition that [Encoder.HLS] has made and that is in the folder from now. It returns
+// the WebVTT that says at which times which of them is shown. The folder of to, another, is
+// the only one that is written.
+func (e *Encoder) Storyboard(ctx context.Context, rendition Rendition, from, to string) (cues []byte, err error) {
+	segments, err := readPlaylist(from, rendition.Name)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("make the storyboard of %s: %w", rendition.Name, err)
 	}
 	// Each segment begins with its key frame: as many segments as there are pictures are
 	// read, however long the film is.
@@ -45,29 +45,29 @@ func (e *Encoder) Storyboard(ctx context.Context, film Film, rendition Rendition
 	scale := float64(stillSide) / float64(max(rendition.Width, rendition.Height))
 	width, height := even(scale*float64(rendition.Width)), even(scale*float64(rendition.Height))
 
-	keys := &inTurn{dir: dir, names: append([]string{rendition.Name + "_init.mp4"}, read...)}
+	keys := &inTurn{dir: from, names: append([]string{rendition.Name + "_init.mp4"}, read...)}
 	defer keys.close()
-	_, err = e.run(ctx, job{program: "ffmpeg", dir: dir, pipes: []io.Reader{keys}, args: []string{
+	_, err = e.run(ctx, job{program: "ffmpeg", dir: filepath.Dir(to), pipes: []io.Reader{keys}, args: []string{
 		"-hide_banner", "-nostdin", "-y", "-v", "error", "-protocol_whitelist", "pipe", "-skip_frame", "nokey", "-f", "mp4", "-i", "pipe:3",
 		"-vf", fmt.Sprintf("scale=%d:%d:out_range=pc,format=yuvj420p,tile=%dx%d", width, height, columns, rows), "-frames:v", "1",
-		"-c:v", "mjpeg", "-q:v", "5", "-f", "image2", "-update", "1", "storyboard.jpg"}})
+		"-c:v", "mjpeg", "-q:v", "5", "-f", "image2", "-update", "1", filepath.Base(to)}})
+	if err == nil {
+		err = hasSize(to, width*columns, height*rows)
+	}
 	if err != nil {
-		return fmt.Errorf("make the storyboard of %s in %s: %w", rendition.Name, dir, err)
+		return nil, fmt.Errorf("make the storyboard of %s: %w", rendition.Name, err)
 	}
-	if err := hasSize(filepath.Join(dir, "storyboard.jpg"), width*columns, height*rows); err != nil {
-		return err
-	}
-	var text strings.Builder
+	var text bytes.Buffer
 	text.WriteString("WEBVTT\n")
 	for i, s := range stills {
-		fmt.Fprintf(&text, "\n%s --> %s\nstoryboard.jpg#xywh=%d,%d,%d,%d\n", cueTime(s.from), cueTime(s.to), i%columns*width, i/columns*height, width, height)
+		fmt.Fprintf(&text, "\n%s --> %s\n%s#xywh=%d,%d,%d,%d\n", cueTime(s.from), cueTime(s.to), filepath.Base(to), i%columns*width, i/columns*height, width, height)
 	}
-	return os.WriteFile(filepath.Join(dir, "storyboard.vtt"), []byte(text.String()), 0o644)
+	return text.Bytes(), nil
 }
 
 // hasSize says no where a JPEG is not there, or not as large as it should be.
 func hasSize(file string, width, height int) error {
-	f, err := os.Open(file)
+	f, err := Open(file, mostPicture)
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,9 @@ func ourWay(b *testing.B, e *Encoder, source string) (took, first, used time.Dur
 	first = time.Since(start)
 	_, err = e.HLS(b.Context(), source, film, rest, false, dir, nil)
 	must(err)
-	must(e.Storyboard(b.Context(), film, one, dir))
-	must(e.Progressive(b.Context(), film, one, filepath.Join(dir, "video.mp4")))
+	_, err = e.Storyboard(b.Context(), one, dir, filepath.Join(b.TempDir(), "storyboard.jpg"))
+	must(err)
+	must(e.Progressive(b.Context(), film, one, dir, filepath.Join(b.TempDir(), "video.mp4")))
 	return time.Since(start), first, ended(b) - before
 }
 
