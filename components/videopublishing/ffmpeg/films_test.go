@@ -452,6 +452,58 @@ func TestPosterIsNotBlack(t *testing.T) {
 	}
 }
 
+// A cover is the poster, if it shows something, and is never taken for the film.
+func TestPosterIsTheCover(t *testing.T) {
+	t.Parallel()
+	e := encoder(t)
+	pictures := handIn(t, filepath.Join(t.TempDir(), "pictures.mp4"), words("-f lavfi -i color=blue:s=320x180:r=25:d=0.4 "+h264fast)...)
+	for name, c := range map[string]struct {
+		file, cover   string
+		width, height int
+	}{
+		"an MP4":   {"film.mp4", "testsrc2=s=600x400", 600, 400},
+		"Matroska": {"film.mkv", "testsrc2=s=2560x1440", 1280, 720},
+		"small":    {"film.mp4", "testsrc2=s=120x120", 320, 180},
+		"narrow":   {"film.mp4", "testsrc2=s=900x200", 320, 180},
+		"empty":    {"film.mp4", "color=red:s=600x400", 320, 180},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cover := handIn(t, filepath.Join(t.TempDir(), "cover.jpg"), "-f", "lavfi", "-i", c.cover, "-frames:v", "1")
+			args := []string{"-i", pictures, "-i", cover, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"}
+			if c.file == "film.mkv" {
+				args = []string{"-i", pictures, "-c", "copy", "-attach", cover, "-metadata:s:t", "mimetype=image/jpeg"}
+			}
+			source := handIn(t, filepath.Join(t.TempDir(), c.file), args...)
+			f, err := e.Probe(t.Context(), source)
+			if err != nil || f.Width != 320 || f.VideoCodec != "h264" {
+				t.Fatalf("%+v, %v", f, err)
+			}
+			poster := filepath.Join(t.TempDir(), "poster.jpg")
+			if err := e.Poster(t.Context(), source, f, poster); err != nil {
+				t.Fatal(err)
+			}
+			if err := hasSize(poster, c.width, c.height); err != nil {
+				t.Error(err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(poster), "*")); len(left) != 1 {
+				t.Errorf("there are %v", left)
+			}
+		})
+	}
+
+	// One that cannot be read costs the film nothing.
+	f, err := e.Probe(t.Context(), pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.cover = cover{stream: 7, width: 600, height: 400}
+	poster := filepath.Join(t.TempDir(), "poster.jpg")
+	if err := errors.Join(e.Poster(t.Context(), pictures, f, poster), hasSize(poster, 320, 180)); err != nil {
+		t.Error(err)
+	}
+}
+
 // The storyboard of a long film has no more than 100 pictures, and those of the right times.
 func TestStoryboard(t *testing.T) {
 	t.Parallel()

@@ -36,7 +36,12 @@ type Film struct {
 	rgb          bool
 	transfer     string  // of the colors, where it is one of HDR
 	loudness     float64 // LUFS
+	cover        cover
 }
+
+// cover is a picture that somebody put into a file to stand for the film; it has no size
+// where there is none that is of use.
+type cover struct{ stream, width, height int }
 
 // formats are the containers that are read. What is not here matters more: playlists
 // and scripts (hls, concat, dash …) name other files, and addresses.
@@ -226,7 +231,21 @@ func (h header) film() (Film, error) {
 	if video.Transfer == "smpte2084" || video.Transfer == "arib-std-b67" {
 		f.transfer = video.Transfer
 	}
+	f.cover = h.cover()
 	return f, nil
+}
+
+// cover returns the first cover that is neither so small nor so narrow that a frame of the
+// film shows more.
+func (h header) cover() cover {
+	const least, narrow = 180, 3
+	for _, s := range h.Streams {
+		short, long := min(s.Width, s.Height), max(s.Width, s.Height)
+		if s.Type == "video" && s.Disposition["attached_pic"] > 0 && short >= least && long <= narrow*short && short <= mostPixels/long {
+			return cover{s.Index, s.Width, s.Height}
+		}
+	}
+	return cover{}
 }
 
 // pick returns the stream of a kind that players show: the one that is marked so, or else
