@@ -307,20 +307,69 @@ func TestPlayerKeys(t *testing.T) {
 		{"j", isAt(15)},
 		{kb.ArrowRight, isAt(25)},
 		{kb.ArrowLeft, isAt(15)},
-		{"m", theVideo + `.muted`},
+		{"m", theVideo + `.muted && ` + told + `.mediaVolumeLevel === 'off'`},
 		{"c", theVideo + `.textTracks[0].mode === 'showing'`},
 		{">", told + `.mediaPlaybackRate == 1.25`},
 		{"<", told + `.mediaPlaybackRate == 1`},
 		{"0", theVideo + `.currentTime === 0`},
-		{" ", `!` + theVideo + `.paused`},
-		{"f", `document.fullscreenElement?.localName === 'media-controller'`},
+		{" ", `!` + theVideo + `.paused && !` + told + `.mediaPaused`},
+		{"f", `document.fullscreenElement?.localName === 'media-controller' && ` + told + `.mediaIsFullscreen`},
 	} {
 		do(t, ctx, chromedp.KeyEvent(key.keys))
 		until(t, ctx, key.leads)
 	}
-	// They are the player's own: whoever types elsewhere only types.
-	do(t, ctx, chromedp.KeyEvent("f"), chromedp.Focus("[data-transcript-search]"), chromedp.KeyEvent("m0"))
-	until(t, ctx, theVideo+`.muted && document.querySelector('[data-transcript-search]').value === 'm0'`)
+	do(t, ctx, chromedp.KeyEvent("f"))
+	until(t, ctx, `!document.fullscreenElement && !`+told+`.mediaIsFullscreen`)
+	// They work also while nothing has the focus, and move nothing else then.
+	do(t, ctx, chromedp.Evaluate(`document.activeElement.blur(); window.before = scrollY`, nil))
+	for _, key := range []struct{ keys, leads string }{
+		{" ", theVideo + `.paused && ` + told + `.mediaPaused && scrollY === window.before`},
+		{"3", isAt(9)},
+		{kb.ArrowRight, isAt(19)},
+		{"j", isAt(9)},
+		{"m", `!` + theVideo + `.muted && ` + told + `.mediaVolumeLevel !== 'off'`},
+		{"m", theVideo + `.muted && ` + told + `.mediaVolumeLevel === 'off'`},
+		{"c", theVideo + `.textTracks[0].mode !== 'showing'`},
+		{"k", `!` + theVideo + `.paused && !` + told + `.mediaPaused`},
+		{"f", `document.fullscreenElement?.localName === 'media-controller' && ` + told + `.mediaIsFullscreen`},
+	} {
+		do(t, ctx, chromedp.KeyEvent(key.keys))
+		until(t, ctx, key.leads)
+	}
+	do(t, ctx, chromedp.KeyEvent("f"))
+	until(t, ctx, `!document.fullscreenElement && !`+told+`.mediaIsFullscreen`)
+	// Whoever types elsewhere only types, and what has the focus has its own keys.
+	do(t, ctx, chromedp.Focus("[data-transcript-search]"), chromedp.KeyEvent("m0 "))
+	until(t, ctx, theVideo+`.muted && document.querySelector('[data-transcript-search]').value === 'm0 '`)
+	do(t, ctx, chromedp.Focus(".keys summary"), chromedp.KeyEvent(" "), chromedp.KeyEvent("m"))
+	until(t, ctx, `document.querySelector('.keys').open && !`+theVideo+`.paused && `+theVideo+`.muted`)
+	do(t, ctx, chromedp.Focus("media-play-button"), chromedp.KeyEvent("?"))
+	until(t, ctx, `!document.querySelector('media-keyboard-shortcuts-dialog')`)
+}
+
+// What the player did by itself, or was asked for, it says; and it can be undone by a key.
+func TestPlayerSaysWhatItDid(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	const said = `document.querySelector('.player-note [role=status]').textContent`
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	until(t, ctx, isPast(0.2)+` && `+said+` === ''`)
+	do(t, ctx, seek(14))
+	until(t, ctx, `!`+theVideo+`.seeking && `+isPast(14.3))
+	do(t, ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(c.url))
+	until(t, ctx, said+` === 'Goes on at 0:14'`)
+	until(t, ctx, theVideo+`.readyState > 1`)
+	do(t, ctx, chromedp.Focus(".player-note button"), chromedp.KeyEvent(" "))
+	until(t, ctx, `!`+theVideo+`.paused && `+theVideo+`.currentTime < 9 && `+said+` === '' && document.activeElement.localName === 'media-play-button'`)
+	until(t, ctx, `document.querySelector('media-playback-rate-menu-button').ariaLabel === 'Playback rate 1x'`)
+	const items = `[...document.querySelector('media-rendition-menu').shadowRoot.querySelectorAll('media-chrome-menu-item')]`
+	until(t, ctx, items+`.length === 3`)
+	do(t, ctx, chromedp.Evaluate(items+`[1].click()`, nil))
+	until(t, ctx, said+` === 'Quality: 72p'`)
+	do(t, ctx, chromedp.Evaluate(items+`[2].click()`, nil))
+	until(t, ctx, said+` === 'Quality: as the line allows'`)
+	until(t, ctx, said+` === ''`)
 }
 
 func TestPlayerGoesOnWhereItWasLeft(t *testing.T) {

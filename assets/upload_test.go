@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/chromedp/chromedp"
 	"github.com/tus/tusd/v2/pkg/filestore"
 	"github.com/tus/tusd/v2/pkg/handler"
@@ -312,7 +313,8 @@ func TestUploadIsPaused(t *testing.T) {
 	until(t, ctx, isIn(0, "uploading"))
 	do(t, ctx, press(0, "pause"))
 	hold.release(p)
-	until(t, ctx, isIn(0, "paused")+` && `+says(0, "Paused"))
+	until(t, ctx, isIn(0, "paused")+` && /^Paused at \d+ %/.test(`+card(0)+`.querySelector('[data-upload-status]').textContent)`)
+	until(t, ctx, `!/second|left/.test(`+card(0)+`.querySelector('[data-upload-facts]').textContent)`)
 	if err := eventually(ctx, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.atOnce == 0 }); err != nil {
 		t.Fatal("the upload goes on though it is paused")
 	}
@@ -482,12 +484,14 @@ func TestUploadIsRefusedInWords(t *testing.T) {
 	for _, c := range []struct {
 		answer
 		state, words string
+		over         bool // it cannot go on
 	}{
-		{answer{http.StatusRequestEntityTooLarge, "ERR_SIZE: This is more than fits.\n"}, "too-large", "This is more than fits."},
-		{answer{http.StatusForbidden, "over-quota"}, "over-quota", ""},
-		{answer{http.StatusInsufficientStorage, "The disk here is full."}, "no-room", "The disk here is full."},
-		{answer{http.StatusUnprocessableEntity, ""}, "refused", "did not take this file"},
-		{answer{http.StatusUnauthorized, "no"}, "logged-out", "You are logged out"},
+		{answer{http.StatusRequestEntityTooLarge, "ERR_SIZE: This is more than fits.\n"}, "too-large", "This is more than fits.", true},
+		{answer{http.StatusForbidden, "over-quota"}, "over-quota", "", false},
+		{answer{http.StatusTooManyRequests, "too-many-uploads"}, "too-many-uploads", "You have many uploads", false},
+		{answer{http.StatusInsufficientStorage, "The disk here is full."}, "no-room", "The disk here is full.", false},
+		{answer{http.StatusUnprocessableEntity, ""}, "refused", "did not take this file", true},
+		{answer{http.StatusUnauthorized, "no"}, "logged-out", "You are logged out", false},
 	} {
 		t.Run(c.state, func(t *testing.T) {
 			t.Parallel()
@@ -497,8 +501,10 @@ func TestUploadIsRefusedInWords(t *testing.T) {
 			p.open(t, ctx)
 			do(t, ctx, choose(path))
 			until(t, ctx, isIn(0, c.state)+` && `+says(0, c.words))
-			if c.state != "logged-out" {
+			if c.over {
 				until(t, ctx, card(0)+`.querySelector('[data-upload-resume]').hidden && `+card(0)+`.querySelector('[data-upload-cancel]').hidden`)
+				do(t, ctx, press(0, "dismiss"))
+				until(t, ctx, `!document.querySelector('[data-upload]')`)
 				return
 			}
 			p.refuse.Store(nil)
@@ -608,6 +614,66 @@ func TestWhatIsTypedAboutAnUploadIsNotLost(t *testing.T) {
 	}); err != nil {
 		t.Fatalf("what was typed was not saved after %d tries", tries.Load())
 	}
+}
+
+// What was saved is shown again where the upload goes on, and saved again only when it is changed.
+func TestWhatIsSavedIsShownAgain(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	path, _ := newFile(t, "lesson.mp4", whole)
+	hold := p.hold(sent)
+	var saved atomic.Int64
+	p.answerFields(func(http.ResponseWriter, *http.Request) bool { saved.Add(1); return false })
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	hold.await(t)
+	video := idOf(t, ctx, 0)
+	do(t, ctx, typeInto(0, "title", "Said once"), leave(0, "title"))
+	until(t, ctx, note(0, "title", "saved"))
+	do(t, ctx, chromedp.Navigate("about:blank"))
+	p.server.CloseClientConnections() // a request may outlive its page for a moment
+	hold.release(p)
+	p.open(t, ctx)
+	do(t, ctx, choose(path))
+	until(t, ctx, card(0)+`.querySelector('[name=title]').value === 'Said once'`)
+	until(t, ctx, isIn(0, "finished"))
+	if title, n := p.savedAs(video, "name"), saved.Load(); title != "Said once" || n != 1 {
+		t.Errorf("%q was saved, %d times", title, n)
+	}
+	// It is over, so nothing of it is remembered.
+	until(t, ctx, `!Object.keys(localStorage).some((key) => key.startsWith('upload '))`)
+	// The card is one line, and can be closed.
+	until(t, ctx, `getComputedStyle(`+card(0)+`.querySelector('[data-upload-fields]')).display === 'none'`)
+	do(t, ctx, press(0, "dismiss"))
+	until(t, ctx, `!document.querySelector('[data-upload]')`)
+}
+
+// What is left is pushed, and what stands in the list is not counted twice.
+func TestRoomIsLive(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPortal(t), watched(t)
+	p.shown.Quota, p.shown.Used = 5<<20, 0
+	p.open(t, ctx)
+	one, _ := newFile(t, "one.mp4", 3<<20)
+	two, _ := newFile(t, "two.mp4", 2<<20)
+	three, _ := newFile(t, "three.mp4", 1<<20)
+	do(t, ctx, choose(one))
+	until(t, ctx, isIn(0, "finished"))
+	limits := p.shown.UploadLimits
+	limits.Used = 3 << 20
+	own := []views.CreatorsVideo{{Video: creatorsvideos.Video{ID: idOf(t, ctx, 0), State: creatorsvideos.Publishing, Bytes: 3 << 20}}}
+	for id, fragment := range map[string]templ.Component{views.CreatorsVideosID: views.CreatorsVideos(own), views.UploadLimitsID: views.UploadRoom(limits)} {
+		var html strings.Builder
+		if err := fragment.Render(t.Context(), &html); err != nil {
+			t.Fatal(err)
+		}
+		do(t, ctx, chromedp.Evaluate(fmt.Sprintf(`htmx.swap({ text: %q, target: document.getElementById('%s'), swap: 'outerMorph', sourceElement: document.body })`, html.String(), id), nil))
+	}
+	until(t, ctx, `document.getElementById('`+views.UploadLimitsID+`').textContent.includes('You have 2 MB of 5 MB left.') && document.querySelector('[data-creators-video]')`)
+	do(t, ctx, choose(two))
+	until(t, ctx, isIn(1, "finished"))
+	do(t, ctx, choose(three))
+	until(t, ctx, isIn(2, "over-quota"))
 }
 
 func TestLeavingIsWarnedOfWhileAnUploadRuns(t *testing.T) {

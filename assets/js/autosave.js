@@ -1,7 +1,7 @@
 // Saves the title and the description of a video while its file is on its way. What is typed is
-// remembered until the server has taken it.
+// remembered until the server has taken it, and shown again as long as the upload goes on.
 import { insist, passes } from './insist.js'
-import { recallAll } from './recall.js'
+import { isSaved, recallAll } from './recall.js'
 
 const idle = 2000 // milliseconds after which what was typed is saved
 const patience = 8 // attempts after which a video that is not found is none: at first not every part of the site knows it
@@ -40,7 +40,7 @@ const saving = new Set()
 
 async function save(memory, name, videos, tell) {
   const { id, [name]: value } = memory
-  if (!id || value === undefined || saving.has(id + name)) return
+  if (!id || isSaved(memory, name) || saving.has(id + name)) return
   saving.add(id + name)
   tell(name, 'saving')
   const answer = await insist(
@@ -51,6 +51,6 @@ async function save(memory, name, videos, tell) {
   )
   tell(name, answer.status < 300 || answer.status === 422 ? await answer.text() : 'unsaved')
   saving.delete(id + name)
-  if (memory[name] === value) memory.keep({ [name]: undefined })
-  else save(memory, name, videos, tell)
+  if (memory.id === id) memory.keep({ saved: { ...memory.saved, [name]: value } })
+  save(memory, name, videos, tell)
 }

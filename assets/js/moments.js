@@ -27,8 +27,6 @@ function tell() {
   }
 }
 
-if (document.querySelector(selector)) {
-  tell()
-  setInterval(tell, 20_000)
-  new MutationObserver(tell).observe(document.getElementById('main'), { childList: true, subtree: true, characterData: true })
-}
+tell()
+setInterval(tell, 20_000)
+new MutationObserver(tell).observe(document.getElementById('main'), { childList: true, subtree: true, characterData: true })

@@ -2,20 +2,21 @@
 const smoothing = 4 // seconds
 const often = 0.25 // seconds between two looks
 
-// newPace returns a function that says how far an upload has come with so many bytes sent.
+// newPace returns a function that says how far an upload has come with so many bytes sent, and
+// where it moves, how fast.
 export function newPace(total, word) {
   const fill = (name, values) => word(name).replace(/\{(\w+)\}/g, (_, key) => values[key])
   let speed = 0 // bytes a second
   let last = { at: 0, sent: Infinity }
 
-  return (sent) => {
+  return (sent, moves) => {
     const at = performance.now() / 1000
     const seconds = at - last.at
     const begins = sent < last.sent || seconds > 5 // or goes on after a while
     if (!begins && seconds > often) speed += ((sent - last.sent) / seconds - speed) * (speed ? 1 - Math.exp(-seconds / smoothing) : 1)
     if (begins || seconds > often) last = { at, sent }
     const facts = fill('facts', { percent: Math.floor((100 * sent) / total), done: bytes(sent), total: bytes(total) })
-    return speed && sent < total ? [facts, fill('speed', { speed: bytes(speed) }), left((total - sent) / speed)].join(' · ') : facts
+    return speed && moves && sent < total ? [facts, fill('speed', { speed: bytes(speed) }), left((total - sent) / speed)].join(' · ') : facts
   }
 
   // An estimate is said coarser than it is known: it would jump otherwise.

@@ -2,13 +2,14 @@
 // hls.js where the browser has Media Source Extensions, and what this site adds. Without it the
 // browser's own controls play the same sources.
 //
-// Keys, while the player has the focus:
+// Keys, where the focus is on nothing that has its own use for them:
 //   space, k      play, pause                  m      sound off, on
 //   j, ←          ten seconds back             f      full screen
 //   l, →          ten seconds on               p      picture in picture
-//   ↑ ↓           louder, quieter              c      captions
+//   ↑ ↓           louder, quieter *            c      captions
 //   < >           slower, faster               0–9    to that tenth of the video
-//   ?             lists the keys
+// * while the player has the focus: elsewhere they move the page.
+import './labels.js'
 import './stream.js' // before the controls, which look at the video once
 import 'media-chrome/media-controller'
 import 'media-chrome/media-control-bar'
@@ -32,15 +33,23 @@ import 'media-chrome/dist/menu/media-rendition-menu-button.js'
 import { remember } from './resume.js'
 import { follow } from './transcript.js'
 
+const others = 'input, textarea, select, button, a, summary, dialog, [contenteditable], [role^=menu]' // use keys themselves
+const moves = /^([jl]|Arrow(Left|Right))$/
+const keys = /^([ kmfpcjl<>]|Arrow(Left|Right))$/
+
 const controller = document.querySelector('.player media-controller')
 const video = controller?.media
 if (video) {
   video.controls = false
   remember(video)
   follow(video)
-  controller.addEventListener('keydown', (event) => {
-    const { key, ctrlKey, metaKey, altKey } = event
-    if (ctrlKey || metaKey || altKey || !/^\d$/.test(key) || !video.duration) return
-    video.currentTime = (video.duration * key) / 10
+  document.addEventListener('keydown', (event) => {
+    const { target, key } = event
+    const inside = controller.contains(target)
+    if (event.ctrlKey || event.metaKey || event.altKey || (!inside && target.closest(others))) return
+    if (/^\d$/.test(key) && video.duration) video.currentTime = (video.duration * key) / 10
+    if (inside || !keys.test(key) || (event.repeat && !moves.test(key))) return
+    event.preventDefault()
+    controller.keyboardShortcutHandler({ key, target: controller })
   })
 }

@@ -1,4 +1,5 @@
 import Hls from 'hls.js'
+import { say } from './note.js'
 
 // Renditions is what media-chrome's quality menu asks of a video. Where there is only one
 // rendition, there is nothing to choose.
@@ -31,5 +32,8 @@ export class Renditions extends EventTarget {
   set selectedIndex(index) {
     this.hls.nextLevel = index
     this.dispatchEvent(new Event('change'))
+    const { width, height } = this[index] ?? {}
+    if (width) say('quality', Math.min(width, height))
+    else say('auto')
   }
 }

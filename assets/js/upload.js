@@ -14,8 +14,8 @@ function takeOver(section) {
 
   const take = (files) => {
     for (const file of files) {
-      // How many bytes more the person may hand in, by what was known when the page was made.
-      const room = section.dataset.leftBytes - cards.reduce((sum, card) => sum + card.claims(), 0)
+      // How many bytes more the person may hand in, by what the page knows.
+      const room = section.querySelector('[data-left-bytes]').dataset.leftBytes - cards.reduce((sum, card) => sum + card.claims(), 0)
       cards.push(newCard(section, file, room))
     }
     form.reset()

@@ -9,7 +9,8 @@ import { recall } from './recall.js'
 import { inTurn } from './turn.js'
 
 const running = new Set(['waiting', 'resuming', 'uploading', 'offline', 'finishing'])
-const stoppable = new Set(['paused', 'logged-out', ...running])
+const claiming = new Set(['paused', 'logged-out', 'finished', ...running]) // room that the person has
+const stoppable = new Set(['paused', 'logged-out', 'over-quota', 'too-many-uploads', 'no-room', ...running])
 const refusals = { 401: 'logged-out', 403: 'over-quota', 404: 'expired', 410: 'expired', 413: 'too-large', 429: 'too-many-uploads', 507: 'no-room' }
 const silence = 30_000 // milliseconds without a byte after which a connection is dead
 const patience = 120_000 // with all bytes sent: the server puts the file where it belongs
@@ -30,6 +31,7 @@ export function newCard(section, file, room) {
   let halt // ends what is being sent, or the pause before it is sent again
   let known = 0 // bytes that the server has
   let failures = 0
+  let sent = 0
   let claimed = earlier ? 0 : size // what the server counts already is not counted twice
   let upload = newUpload(earlier)
   const runs = () => running.has(state)
@@ -38,6 +40,7 @@ export function newCard(section, file, room) {
   part('fields').elements.title.placeholder = name.replace(/\.\w+$/, '') // as the server calls it
   part('pause').onclick = () => stop('paused')
   part('resume').onclick = queue
+  part('dismiss').onclick = () => card.remove()
   part('cancel').onclick = () => {
     stop('canceled')
     if (upload.url) remove()
@@ -48,7 +51,9 @@ export function newCard(section, file, room) {
   else if (size > mostBytes) stop('too-large')
   else if (claimed > room) stop('over-quota')
   else queue()
-  return { runs, claims: () => claimed }
+  // What stands in the list is counted by the server.
+  const listed = () => document.querySelector(`[data-creators-video="${card.dataset.video}"]`)
+  return { runs, claims: () => claiming.has(state) && !listed() && claimed }
 
   function queue() {
     show('waiting')
@@ -58,7 +63,6 @@ export function newCard(section, file, room) {
 
   function stop(name, words) {
     show(name, words)
-    if (!stoppable.has(name)) claimed = 0
     halt?.(name)
   }
 
@@ -89,7 +93,7 @@ export function newCard(section, file, room) {
         upload.url = `${endpoint}/${name}` // whatever scheme and host the server thinks it has
         const id = name.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') // a UUID
         card.dataset.video = id
-        memory.keep({ url: upload.url, id })
+        memory.keep({ url: upload.url, id, saved: memory.id === id ? memory.saved : undefined })
         save()
         if (!runs()) halt(state)
         if (state === 'canceled') remove()
@@ -116,11 +120,12 @@ export function newCard(section, file, room) {
         reject(why)
       }
       Object.assign(upload.options, {
-        onProgress(sent) {
+        onProgress(bytes) {
           if (!runs()) return
+          sent = bytes
           alive(sent < size ? silence : patience)
           show(sent < size ? 'uploading' : 'finishing')
-          tell(sent)
+          tell()
         },
         onSuccess: resolve,
         onError: reject,
@@ -158,7 +163,8 @@ export function newCard(section, file, room) {
   }
 
   function finish() {
-    tell(size)
+    sent = size
+    tell()
     memory.keep({ url: undefined })
     part('link').href = `${videos}/${card.dataset.video}`
     part('link').hidden = false
@@ -167,22 +173,24 @@ export function newCard(section, file, room) {
 
   // What the server has of it goes.
   function remove() {
-    memory.keep({ url: undefined, title: undefined, description: undefined })
+    memory.keep({ url: undefined, title: undefined, description: undefined, saved: undefined })
     insist(upload.url, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })
   }
 
-  function tell(sent) {
-    part('progress').value = (100 * sent) / size
-    part('facts').textContent = facts(sent)
+  function tell() {
+    part('progress').value = (100 * sent) / size || 0
+    part('facts').textContent = sent ? facts(sent, state === 'uploading') : ''
   }
 
   function show(name, words) {
     if (state === name) return
     state = card.dataset.state = name
-    part('status').textContent = words || word(name) || ''
+    tell()
+    part('status').textContent = words || word(name)?.replace('{percent}', Math.floor((100 * sent) / size)) || ''
     part('pause').hidden = !runs()
     part('resume').hidden = runs() || !stoppable.has(name)
     part('cancel').hidden = !stoppable.has(name)
+    part('dismiss').hidden = stoppable.has(name)
   }
 }
 
