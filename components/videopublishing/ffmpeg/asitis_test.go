@@ -19,12 +19,12 @@ func TestPlayableAsItIs(t *testing.T) {
 		want AsItIs
 		no   string
 	}{
-		"film.mp4":    {picture + tone + h264fast + "-c:a aac", AsItIs{"video/mp4", 1200 * time.Millisecond, 320, 180}, ""},
-		"silent.mp4":  {picture + h264fast + "-movflags +faststart", AsItIs{"video/mp4", 1200 * time.Millisecond, 320, 180}, ""},
+		"film.mp4":    {picture + tone + h264fast + "-c:a aac", AsItIs{"video/mp4", 600 * time.Millisecond, 320, 180}, ""},
+		"silent.mp4":  {picture + h264fast + "-movflags +faststart", AsItIs{"video/mp4", 600 * time.Millisecond, 320, 180}, ""},
 		"pieces.mp4":  {picture + tone + h264fast + "-c:a aac -movflags frag_keyframe+empty_moov", AsItIs{"video/mp4", 0, 320, 180}, ""},
-		"film.webm":   {picture + tone + "-c:v libvpx-vp9 -deadline realtime -c:a libopus", AsItIs{"video/webm", 1208 * time.Millisecond, 320, 180}, ""},
-		"av1.webm":    {picture + "-c:v libaom-av1 -cpu-used 8 -usage realtime", AsItIs{"video/webm", 1200 * time.Millisecond, 320, 180}, ""},
-		"vorbis.webm": {picture + tone + "-c:v libvpx -deadline realtime -c:a libvorbis", AsItIs{"video/webm", 1200 * time.Millisecond, 320, 180}, ""},
+		"film.webm":   {picture + tone + "-c:v libvpx-vp9 -deadline realtime -c:a libopus", AsItIs{"video/webm", 608 * time.Millisecond, 320, 180}, ""},
+		"av1.webm":    {picture + "-c:v libaom-av1 -cpu-used 8 -usage realtime", AsItIs{"video/webm", 600 * time.Millisecond, 320, 180}, ""},
+		"vorbis.webm": {picture + tone + "-c:v libvpx -deadline realtime -c:a libvorbis", AsItIs{"video/webm", 600 * time.Millisecond, 320, 180}, ""},
 		"live.webm":   {picture + tone + "-c:v libvpx -deadline realtime -c:a libopus -live 1", AsItIs{"video/webm", 0, 320, 180}, ""},
 		"tenbit.mp4":  {picture + h264fast + "-pix_fmt yuv420p10le", AsItIs{}, needsFFmpeg},
 		"full.mp4":    {picture + h264fast + "-pix_fmt yuv444p", AsItIs{}, needsFFmpeg},

@@ -28,6 +28,7 @@ window.seen = {};
 function watch(key, video, source) {
   const s = seen[key] = { problems: [] };
   video.muted = video.autoplay = true;
+  video.defaultPlaybackRate = video.playbackRate = 4;
   video.addEventListener('error', () => s.problems.push('error ' + video.error.code + ' ' + video.error.message));
   video.addEventListener('ended', () => { Object.assign(s, { at: video.currentTime, lasts: video.duration, width: video.videoWidth, height: video.videoHeight, from: video.buffered.length ? video.buffered.start(0) : -1, done: true }); });
   document.documentElement.append(video);
@@ -36,7 +37,8 @@ for (const name of JSON.parse(decodeURIComponent(location.hash.slice(1)))) {
   const path = '/films/' + name + '/';
   { const v = document.createElement('video'), hls = new Hls({ startPosition: 0 });
     watch('hls.js ' + name, v);
-    hls.on(Hls.Events.ERROR, (_, d) => seen['hls.js ' + name].problems.push(d.details + ' ' + (d.error || '')));
+    hls.on(Hls.Events.ERROR, (_, d) => { // on a busy machine it stalls; if it does not go on by itself, more is told
+      if (d.fatal || d.details !== 'bufferStalledError') seen['hls.js ' + name].problems.push(d.details + ' ' + (d.error || '')); });
     hls.loadSource(path + 'master.m3u8'); hls.attachMedia(v); }
   for (const [kind, file] of [['native HLS', 'master.m3u8'], ['MP4', 'video.mp4']]) {
     const v = document.createElement('video'); v.src = path + file; watch(kind + ' ' + name, v); }
@@ -63,7 +65,7 @@ func playInChromium(t *testing.T, root string, films []plays) {
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	ctx, closeAll := chromedp.NewExecAllocator(ctx, chromedp.ExecPath(program), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
@@ -71,6 +73,8 @@ func playInChromium(t *testing.T, root string, films []plays) {
 	defer closeAll()
 	ctx, closeTab := chromedp.NewContext(ctx)
 	defer closeTab()
+	began := time.Now()
+	defer func() { t.Logf("played in %s", time.Since(began)) }()
 	// A browser has not players enough for all at once.
 	for len(films) > 0 {
 		some := films[:min(8, len(films))]
@@ -86,7 +90,7 @@ func playInChromium(t *testing.T, root string, films []plays) {
 		var text string
 		address := server.URL + fmt.Sprintf("/?%d#", len(films)) + strings.ReplaceAll(string(list), `"`, "%22")
 		err = chromedp.Run(ctx, chromedp.Navigate(address),
-			chromedp.Poll(`Object.values(seen).every(s => s.done || s.problems.length)`, nil, chromedp.WithPollingTimeout(20*time.Second), chromedp.WithPollingInterval(50*time.Millisecond)))
+			chromedp.Poll(`Object.values(seen).every(s => s.done || s.problems.length)`, nil, chromedp.WithPollingTimeout(time.Minute), chromedp.WithPollingInterval(50*time.Millisecond)))
 		if readErr := chromedp.Run(ctx, chromedp.Evaluate(`JSON.stringify(seen)`, &text)); readErr != nil {
 			t.Fatalf("%v; %v", err, readErr)
 		}

@@ -60,47 +60,46 @@ type film struct {
 }
 
 const (
-	picture  = "-f lavfi -i testsrc2=s=320x180:r=25:d=1.2 "
-	tone     = "-f lavfi -i sine=d=1.2 "
+	picture  = "-f lavfi -i testsrc2=s=320x180:r=25:d=0.6 "
+	tone     = "-f lavfi -i sine=d=0.6 "
 	h264fast = "-c:v libx264 -preset ultrafast "
 )
 
 var films = []film{
-	{"landscape.mp4", picture + tone + h264fast + "-c:a aac", "", Film{Width: 320, Height: 180, FrameRate: 25, Duration: 1200 * time.Millisecond, Audio: true, VideoCodec: "h264", AudioCodec: "aac"}},
-	{"portrait.mp4", "-f lavfi -i testsrc2=s=180x320:r=25:d=1.2 " + tone + h264fast + "-c:a aac", "", Film{Width: 180, Height: 320}},
-	{"square.mp4", "-f lavfi -i testsrc2=s=200x200:r=25:d=1.2 " + tone + h264fast + "-c:a aac", "", Film{Width: 200, Height: 200}},
-	{"odd.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=1.2,format=yuv444p,scale=321:181,setsar=1 " + tone + h264fast + "-c:a aac", "", Film{Width: 321, Height: 181}},
+	{"landscape.mp4", picture + tone + h264fast + "-c:a aac", "", Film{Width: 320, Height: 180, FrameRate: 25, Duration: 600 * time.Millisecond, Audio: true, VideoCodec: "h264", AudioCodec: "aac"}},
+	{"portrait-surround.mp4", "-f lavfi -i testsrc2=s=180x320:r=25:d=0.6 -f lavfi -i sine=d=0.6,aformat=channel_layouts=5.1 " + h264fast + "-c:a aac", "", Film{Width: 180, Height: 320, Audio: true}},
+	{"square-mono8k.mov", "-f lavfi -i testsrc2=s=200x200:r=25:d=0.6 -f lavfi -i sine=d=0.6:r=8000 " + h264fast + "-c:a pcm_mulaw", "", Film{Width: 200, Height: 200, AudioCodec: "pcm_mulaw"}},
+	{"odd.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=0.6,format=yuv444p,scale=321:181,setsar=1 " + tone + h264fast + "-c:a aac", "", Film{Width: 321, Height: 181}},
 	{"tenbit.mp4", picture + tone + h264fast + "-pix_fmt yuv420p10le -c:a aac", "", Film{Width: 320, Height: 180}},
 	{"hevc.mp4", picture + tone + "-c:v libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1 -c:a aac", "", Film{VideoCodec: "hevc"}},
 	{"hdr.mp4", picture + tone + "-c:v libx265 -preset ultrafast -x265-params log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc -pix_fmt yuv420p10le -c:a aac", "", Film{VideoCodec: "hevc", transfer: "smpte2084"}},
 	{"vp9.webm", picture + tone + "-c:v libvpx-vp9 -deadline realtime -c:a libopus", "", Film{VideoCodec: "vp9", AudioCodec: "opus"}},
-	{"varies.mp4", picture + tone + "-vf select='lt(n,12)+not(mod(n,3))' -vsync vfr " + h264fast + "-c:a aac", "", Film{FrameRate: 25}},
+	{"varies.mp4", picture + tone + "-vf select='lt(n,6)+not(mod(n,3))' -vsync vfr " + h264fast + "-c:a aac", "", Film{FrameRate: 25}},
 	{"nosound.mp4", picture + h264fast, "", Film{Width: 320}},
-	{"silence.mp4", picture + "-f lavfi -i anullsrc=d=1.2 " + h264fast + "-c:a aac -t 1.2", "", Film{Audio: true}},
-	{"surround.mp4", picture + "-f lavfi -i sine=d=1.2,aformat=channel_layouts=5.1 " + h264fast + "-c:a aac", "", Film{Audio: true}},
-	{"mono8k.mov", picture + "-f lavfi -i sine=d=1.2:r=8000 " + h264fast + "-c:a pcm_mulaw", "", Film{AudioCodec: "pcm_mulaw"}},
+	{"silence.mp4", picture + "-f lavfi -i anullsrc=d=0.6 " + h264fast + "-c:a aac -t 0.6", "", Film{Audio: true}},
 	{"rotated.mp4", picture + tone + h264fast + "-c:a aac", "-c copy -metadata:s:v:0 rotate=90", Film{Width: 180, Height: 320}},
 	{"stretched.mp4", picture + tone + "-vf setsar=4/3 " + h264fast + "-c:a aac", "", Film{Width: 427, Height: 180}},
 	{"second.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=1 -f lavfi -i sine=d=1 " + h264fast + "-c:a aac", "", Film{Duration: time.Second}},
 	{"picture.mp4", "-f lavfi -i testsrc2=s=320x180:r=25 -frames:v 1 " + h264fast, "", Film{Duration: 40 * time.Millisecond}},
-	{"picture-and-sound.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=0.04 " + tone + h264fast + "-c:a aac", "", Film{Duration: 1200 * time.Millisecond}},
-	{"sound-ends.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=5 -f lavfi -i sine=d=0.5 " + h264fast + "-c:a aac", "", Film{Duration: 5 * time.Second}},
+	{"picture-and-sound.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=0.04 " + tone + h264fast + "-c:a aac", "", Film{Duration: 600 * time.Millisecond}},
+	{"sound-ends.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=2 -f lavfi -i sine=d=0.5 " + h264fast + "-c:a aac", "", Film{Duration: 2 * time.Second}},
 	{"late.ts", picture + tone + h264fast + "-c:a aac -output_ts_offset 10", "", Film{Audio: true}},
 	{"early.mkv", picture + tone + h264fast + "-c:a aac -output_ts_offset -1", "", Film{Audio: true}},
 	{"slow.mp4", "-f lavfi -i testsrc2=s=320x180:r=1:d=2 -f lavfi -i sine=d=2 " + h264fast + "-c:a aac", "", Film{FrameRate: 24, Duration: 2 * time.Second}},
-	{"fast.mp4", "-f lavfi -i testsrc2=s=320x180:r=120:d=1.2 " + tone + h264fast + "-c:a aac", "", Film{FrameRate: 60}},
+	{"fast.mp4", "-f lavfi -i testsrc2=s=320x180:r=120:d=0.6 " + tone + h264fast + "-c:a aac", "", Film{FrameRate: 60}},
 	{"recorded.webm", picture + tone + "-c:v libvpx -deadline realtime -c:a libopus -f webm -live 1", "", Film{VideoCodec: "vp8"}},
-	{"cut.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=3 -f lavfi -i sine=d=3 " + h264fast + "-g 50 -c:a aac", "-ss 1.5 -c copy", Film{Duration: 1500 * time.Millisecond}},
-	{"interlaced.mpg", "-f lavfi -i testsrc2=s=320x240:r=25:d=1.2 " + tone + "-c:v mpeg2video -flags +ildct+ilme -c:a mp2", "", Film{VideoCodec: "mpeg2video", interlaced: true}},
+	{"cut.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=2 -f lavfi -i sine=d=2 " + h264fast + "-g 25 -c:a aac", "-ss 0.6 -c copy", Film{Duration: 1400 * time.Millisecond}},
+	{"interlaced.mpg", "-f lavfi -i testsrc2=s=320x240:r=25:d=0.6 " + tone + "-c:v mpeg2video -flags +ildct+ilme -c:a mp2", "", Film{VideoCodec: "mpeg2video", interlaced: true}},
 	{"screen.mov", picture + tone + "-c:v png -c:a pcm_s16le", "", Film{VideoCodec: "png", rgb: true}},
-	{"two.mp4", "-f lavfi -i testsrc2=s=160x90:r=25:d=1.2 " + picture + tone + "-map 0 -map 1 -map 2 -disposition:v:0 0 -disposition:v:1 default " + h264fast + "-c:a aac", "", Film{Width: 320}},
-	{"thin.mp4", "-f lavfi -i testsrc2=s=1000x10:r=25:d=1.2 " + h264fast, "", Film{Width: 1000, Height: 10}},
-	{"tiny.mp4", "-f lavfi -i testsrc2=s=2x2:r=25:d=1.2 " + h264fast + "-pix_fmt yuv420p", "", Film{Width: 2, Height: 2}},
+	{"two.mp4", "-f lavfi -i testsrc2=s=160x90:r=25:d=0.6 " + picture + tone + "-map 0 -map 1 -map 2 -disposition:v:0 0 -disposition:v:1 default " + h264fast + "-c:a aac", "", Film{Width: 320}},
+	{"thin.mp4", "-f lavfi -i testsrc2=s=1000x10:r=25:d=0.6 " + h264fast, "", Film{Width: 1000, Height: 10}},
+	{"tiny.mp4", "-f lavfi -i testsrc2=s=2x2:r=25:d=0.6 " + h264fast + "-pix_fmt yuv420p", "", Film{Width: 2, Height: 2}},
 	{"ladder.mp4", "-f lavfi -i testsrc2=s=640x360:r=30000/1001:d=9 -f lavfi -i sine=d=9 " + h264fast + "-c:a aac", "", Film{FrameRate: 30 / 1.001, Width: 640}},
 }
 
 // Every film that people may hand in becomes one that plays.
 func TestFilms(t *testing.T) {
+	t.Parallel()
 	e := encoder(t)
 	root := t.TempDir()
 	var played []plays
@@ -122,6 +121,9 @@ func TestFilms(t *testing.T) {
 				largest := made[len(made)-1]
 				played[i].Aspect = float64(largest.Width) / float64(largest.Height)
 				played[i].Lasts = got.Duration.Seconds()
+				if f.name == "ladder.mp4" {
+					takeTurns(t, filepath.Join(root, f.name), made)
+				}
 			})
 		}
 	})
@@ -203,7 +205,7 @@ func all(t *testing.T, e *Encoder, source string, f Film, dir string) []Renditio
 		t.Fatal(err)
 	}
 	as, err := PlayableAsItIs(filepath.Join(dir, "video.mp4"))
-	if err != nil || as.Width != made[0].Width || as.Height != made[0].Height || lacking(as.Duration, f.Duration) {
+	if err != nil || as.Width != made[0].Width || as.Height != made[0].Height || (as.Duration-f.Duration).Abs() > 100*time.Millisecond {
 		t.Errorf("video.mp4 is %+v (%v)", as, err)
 	}
 	return made
@@ -321,17 +323,10 @@ func isMasterOf(t *testing.T, master, dir string, made []Rendition, f Film) {
 	}
 }
 
-// Renditions that were made in different runs can take turns at every segment.
-func TestSegmentsOfAllRenditionsBeginAtTheSameTimes(t *testing.T) {
-	t.Parallel()
-	e := encoder(t)
-	source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), words("-f lavfi -i testsrc2=s=640x360:r=30000/1001:d=9 -f lavfi -i sine=d=9 "+h264fast+"-c:a aac")...)
-	f, err := e.Probe(t.Context(), source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	made := all(t, e, source, f, dir)
+// takeTurns demands that renditions that were made in different runs can take turns at
+// every segment.
+func takeTurns(t *testing.T, dir string, made []Rendition) {
+	t.Helper()
 	if len(made) != 2 || made[0].Name != "360p" || made[1].Name != "240p" {
 		t.Fatalf("made are %+v", made)
 	}
@@ -372,7 +367,7 @@ func TestPicturesAndSoundStayTogether(t *testing.T) {
 			// Black and silent for a second, then white and loud.
 			source := handIn(t, filepath.Join(t.TempDir(), "film.mkv"), "-itsoffset", late,
 				"-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=1[a];color=white:s=320x180:r=25:d=1[b];[a][b]concat",
-				"-f", "lavfi", "-i", "aevalsrc='if(gte(t,1+"+late+"),0.3*sin(2764*t),0)':d=2.4:s=48000", "-c:v", "libx264", "-c:a", "aac")
+				"-f", "lavfi", "-i", "aevalsrc='if(gte(t,1+"+late+"),0.3*sin(2764*t),0)':d=2.4:s=48000", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac")
 			f, err := e.Probe(t.Context(), source)
 			if err != nil {
 				t.Fatal(err)
@@ -402,15 +397,15 @@ func TestAllFilmsAreAsLoud(t *testing.T) {
 		source string
 		want   float64
 	}{
-		"quiet":   {"sine=d=4,volume=-12dB", -16},
-		"loud":    {"sine=d=4,volume=15dB", -16},
-		"faint":   {"sine=d=4,volume=-25dB", -26.8}, // no more than 20 dB are added
-		"silence": {"anullsrc=d=4", -70},
+		"quiet":   {"sine=d=2,volume=-12dB", -16},
+		"loud":    {"sine=d=2,volume=15dB", -16},
+		"faint":   {"sine=d=2,volume=-25dB", -26.8}, // no more than 20 dB are added
+		"silence": {"anullsrc=d=2", -70},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := encoder(t)
-			source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), words("-f lavfi -i color=s=64x64:r=25:d=4 -f lavfi -i "+c.source+" "+h264fast+"-c:a aac -t 4")...)
+			source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), words("-f lavfi -i color=s=64x64:r=25:d=2 -f lavfi -i "+c.source+" "+h264fast+"-c:a aac -t 2")...)
 			f, err := e.Probe(t.Context(), source)
 			if err != nil {
 				t.Fatal(err)
@@ -432,7 +427,7 @@ func TestAllFilmsAreAsLoud(t *testing.T) {
 func TestPosterIsNotBlack(t *testing.T) {
 	t.Parallel()
 	e := encoder(t)
-	source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), "-f", "lavfi", "-i", "color=black:s=1920x1080:r=25:d=3[a];testsrc2=s=1920x1080:r=25:d=2[b];[a][b]concat", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25")
+	source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), "-f", "lavfi", "-i", "color=black:s=1920x1080:r=5:d=3[a];testsrc2=s=1920x1080:r=5:d=2[b];[a][b]concat", "-c:v", "libx264", "-preset", "ultrafast", "-g", "5")
 	f, err := e.Probe(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
@@ -462,9 +457,7 @@ func TestPosterIsTheCover(t *testing.T) {
 		width, height int
 	}{
 		"an MP4":   {"film.mp4", "testsrc2=s=600x400", 600, 400},
-		"Matroska": {"film.mkv", "testsrc2=s=2560x1440", 1280, 720},
-		"small":    {"film.mp4", "testsrc2=s=120x120", 320, 180},
-		"narrow":   {"film.mp4", "testsrc2=s=900x200", 320, 180},
+		"Matroska": {"film.mkv", "testsrc2=s=1600x900", 1280, 720},
 		"empty":    {"film.mp4", "color=red:s=600x400", 320, 180},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -490,6 +483,13 @@ func TestPosterIsTheCover(t *testing.T) {
 				t.Errorf("there are %v", left)
 			}
 		})
+	}
+
+	for size, want := range map[[2]int]int{{320, 180}: 1, {320, 179}: 0, {540, 180}: 1, {541, 180}: 0, {7000, 7000}: 0, {0, 0}: 0} {
+		attached := stream{Index: 1, Type: "video", Width: size[0], Height: size[1], Disposition: map[string]int{"attached_pic": 1}}
+		if got := (header{Streams: []stream{{Type: "video", Width: 320, Height: 180}, attached}}).cover(); got.stream != want {
+			t.Errorf("of %v the cover is %+v", size, got)
+		}
 	}
 
 	// One that cannot be read costs the film nothing.
@@ -552,7 +552,8 @@ func TestStoryboard(t *testing.T) {
 func TestHLSEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	e := encoder(t)
-	source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), words("-f lavfi -i testsrc2=s=1280x720:r=25:d=60 "+h264fast)...)
+	second := handIn(t, filepath.Join(t.TempDir(), "second.mp4"), words("-f lavfi -i testsrc2=s=1280x720:r=25:d=1 "+h264fast)...)
+	source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), words("-stream_loop 59 -i "+second+" -c copy")...)
 	f, err := e.Probe(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
