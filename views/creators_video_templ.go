@@ -897,7 +897,7 @@ func CreatorsVideoState(v CreatorsVideo) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if v.working() {
+		if v.working() || v.State == creatorsvideos.Uploading {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "<noscript><p><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
