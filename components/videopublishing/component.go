@@ -62,12 +62,15 @@ func New(store *messagestore.Store, config Config) *Component {
 }
 
 // Subscriptions returns what the component follows: the commands, which never wait for
-// work; the attempts to publish a video, several at a time; and what leaves files behind
-// that nobody needs.
+// work; the attempts to publish a video, first for a look and then for the work, several at
+// a time; and what leaves files behind that nobody needs.
 func (c *Component) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
 			Name: "videoPublishing:commands", Category: publishingmsg.Category.Commands(), Handlers: c.commands(),
+		}),
+		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
+			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(),
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
 			Name: "videoPublishing:transcoding", Category: publishingmsg.Category, Handlers: c.work(), Concurrency: c.config.AtOnce,
@@ -87,6 +90,10 @@ func (c *Component) commands() []messagestore.Handler {
 		messagestore.On(c.setChapters), messagestore.On(c.removeChapters),
 		messagestore.On(c.deleteVideo),
 	}
+}
+
+func (c *Component) looks() []messagestore.Handler {
+	return []messagestore.Handler{messagestore.On(c.look)}
 }
 
 func (c *Component) work() []messagestore.Handler {

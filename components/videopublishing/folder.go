@@ -45,10 +45,14 @@ func unlock(lock *os.File) {
 	lock.Close()
 }
 
+func folderOf(workDir, videoID string, attempt int) string {
+	return filepath.Join(workDir, videoID+"-"+strconv.Itoa(attempt))
+}
+
 // openFolder makes and locks the folder of an attempt. What a process has finished there
 // that was cut off is there again.
 func openFolder(ctx context.Context, workDir, videoID string, attempt int) (*folder, error) {
-	path := filepath.Join(workDir, videoID+"-"+strconv.Itoa(attempt))
+	path := folderOf(workDir, videoID, attempt)
 	for ctx.Err() == nil {
 		if err := os.MkdirAll(filepath.Join(path, "finished"), 0o700); err != nil {
 			return nil, err

@@ -130,7 +130,7 @@ func (b bench) until(stream messagestore.Stream, kind string) {
 func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	b, story := newWork(t, Config{})
-	m := b.handedIn(makeFilm(t, "film.mp4", "640x480", 10))
+	m := b.handedIn(makeFilm(t, "film.mp4", "640x480", 5))
 	cmd, steps := b.worker()
 	for steps.Scan() && steps.Text() != "rest "+film {
 	}
@@ -176,7 +176,7 @@ func TestPostgresRestartsInTheMiddle(t *testing.T) {
 	b, story := newWork(t, Config{})
 	store := messagestore.New(server.MessageStore)
 	b.Component, b.Scenario, b.database = New(store, b.config), messagestoretest.New(t, store), server.DB
-	b.handedIn(makeFilm(t, "film.mp4", "640x480", 6))
+	b.handedIn(makeFilm(t, "film.mp4", "640x480", 1))
 	restarted := make(chan struct{})
 	story.at["rest"] = func() {
 		server.Stop()
@@ -218,7 +218,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	b.runs(both...)
 	var videos []string
-	for range 6 {
+	for range 4 {
 		id := messagestore.NewID()
 		videos = append(videos, id)
 		if err := b.config.Media.PutFile(b.ctx, publishingmsg.SourceKey(id), file); err != nil {
@@ -271,6 +271,40 @@ func TestALongFilmHoldsUpNothing(t *testing.T) {
 	close(released)
 	b.until(filmStream, "VideoPublished")
 	if kinds := b.kinds(filmStream); !slices.Equal(kinds[:3], []string{"VideoPublishingStarted", "VideoNamed", "VideoNamed"}) {
+		t.Errorf("%q", kinds)
+	}
+	b.plays(1, "120p")
+}
+
+// With one slot, which a film has, a letter is refused while the film is worked on.
+func TestALetterDoesNotWaitForFilms(t *testing.T) {
+	t.Parallel()
+	b, _ := newWork(t, Config{})
+	letter, text := messagestore.DeriveID("test", "letter"), filepath.Join(t.TempDir(), "letter.mp4")
+	writeFile(t, text, strings.Repeat("This is a letter. ", 1000))
+	released := make(chan struct{})
+	config := b.config
+	config.Report = func(p publishingmsg.Progress) {
+		switch {
+		case p.VideoID == letter:
+			t.Error("the letter is worked on")
+		case p.Step == string(first):
+			<-released
+		}
+	}
+	b.runs(New(b.store, config))
+	for id, file := range map[string]string{film: makeFilm(t, "film.mp4", "160x120", 1), letter: text} {
+		if err := b.config.Media.PutFile(b.ctx, publishingmsg.SourceKey(id), file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{film, letter} {
+		b.write(ada, publishingmsg.Category.CommandStream(id), publishingmsg.PublishVideo{VideoID: id, OwnerID: ada, SourceURI: publishingmsg.SourceKey(id)})
+	}
+	b.until(publishingmsg.Category.Stream(letter), "VideoPublishingFailed")
+	close(released)
+	b.until(filmStream, "VideoPublished")
+	if kinds := b.kinds(publishingmsg.Category.Stream(letter)); !slices.Equal(kinds, []string{"VideoPublishingStarted", "VideoPublishingFailed"}) {
 		t.Errorf("%q", kinds)
 	}
 	b.plays(1, "120p")

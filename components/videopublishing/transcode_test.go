@@ -182,7 +182,7 @@ func TestAFilmIsPublished(t *testing.T) {
 	t.Parallel()
 	var logged bytes.Buffer
 	b, story := newWork(t, Config{Log: slog.New(slog.NewTextHandler(&logged, nil))})
-	m := b.handedIn(makeFilm(t, "lesson.mov", "640x480", 2))
+	m := b.handedIn(makeFilm(t, "lesson.mov", "640x480", 1))
 	b.handle(m, b.work())
 	want := []string{"VideoPublishingStarted", "RenditionTranscoded", "VideoPlayable", "RenditionTranscoded", "RenditionTranscoded", "VideoPublished"}
 	if got := b.kinds(filmStream); !slices.Equal(got, want) {
@@ -201,7 +201,7 @@ func TestAFilmIsPublished(t *testing.T) {
 		before = p
 	}
 	playable, published := last[publishingmsg.VideoPlayable](b), last[publishingmsg.VideoPublished](b)
-	if playable.Width != 640 || playable.Height != 480 || playable.DurationMS < 1900 || playable.DurationMS > 2100 ||
+	if playable.Width != 640 || playable.Height != 480 || playable.DurationMS < 900 || playable.DurationMS > 1100 ||
 		published.Width != 640 || published.DurationMS != playable.DurationMS || published.HLSURI != playable.HLSURI || published.PosterURI != playable.PosterURI ||
 		published.SourceURI != source || published.OwnerID != ada || published.Attempt != 1 {
 		t.Errorf("%+v\n%+v", playable, published)
@@ -327,9 +327,9 @@ func TestNamedInTheMiddle(t *testing.T) {
 func TestStoppedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	canceled := publishingmsg.VideoPublishingCanceled{VideoID: film, Attempt: 1}
-	short := makeFilm(t, "short.mp4", "640x480", 4)
+	short := makeFilm(t, "short.mp4", "640x480", 2)
 	long := filepath.Join(t.TempDir(), "long.mp4")
-	if out, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-stream_loop", "74", "-i", short, "-c", "copy", long).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-stream_loop", "149", "-i", short, "-c", "copy", long).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for about, test := range map[string]struct {
@@ -620,7 +620,7 @@ func TestAnotherMachineGoesOn(t *testing.T) {
 	}
 	t.Cleanup(func() { store.Close() })
 	b, story := newWork(t, Config{Media: store})
-	m := b.handedIn(makeFilm(t, "film.mp4", "360x360", 2))
+	m := b.handedIn(makeFilm(t, "film.mp4", "360x360", 1))
 	story.at["rest"] = func() { away.Store(true) }
 	if err := b.works(m); err == nil || !messagestore.IsTransient(err) {
 		t.Fatal(err)

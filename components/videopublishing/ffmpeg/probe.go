@@ -78,22 +78,7 @@ func threads(most int) []string {
 // reads the whole file, since headers are wrong or missing. A [*Refusal] says that it is
 // no film, or none that is taken.
 func (e *Encoder) Probe(ctx context.Context, file string) (Film, error) {
-	start, err := beginning(file)
-	if err != nil {
-		return Film{}, fmt.Errorf("look into %s: %w", file, err)
-	}
-	header, err := e.header(ctx, file)
-	var refusal *Refusal
-	if errors.As(err, &refusal) && refusal.Reason == damaged && !container(start) {
-		refusal.Reason = notAVideo
-	}
-	if err != nil {
-		return Film{}, fmt.Errorf("look into %s: %w", file, err)
-	}
-	film, err := header.film()
-	if err == nil && header.duration() > e.config.Duration {
-		err = &Refusal{Reason: filmTooLong, Detail: "the header says " + header.duration().String()}
-	}
+	header, film, err := e.look(ctx, file)
 	if err == nil {
 		err = e.measure(ctx, file, header, &film)
 	}
@@ -101,6 +86,35 @@ func (e *Encoder) Probe(ctx context.Context, file string) (Film, error) {
 		return Film{}, fmt.Errorf("look into %s: %w", file, err)
 	}
 	return film, nil
+}
+
+// Look reads no more than the header of a file, which takes a moment however long it is. A
+// [*Refusal] is what [Encoder.Probe] would say too; of what is not refused nothing is known.
+func (e *Encoder) Look(ctx context.Context, file string) error {
+	if _, _, err := e.look(ctx, file); err != nil {
+		return fmt.Errorf("look into %s: %w", file, err)
+	}
+	return nil
+}
+
+func (e *Encoder) look(ctx context.Context, file string) (header, Film, error) {
+	start, err := beginning(file)
+	if err != nil {
+		return header{}, Film{}, err
+	}
+	h, err := e.header(ctx, file)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.Reason == damaged && !container(start) {
+		refusal.Reason = notAVideo
+	}
+	if err != nil {
+		return header{}, Film{}, err
+	}
+	film, err := h.film()
+	if err == nil && h.duration() > e.config.Duration {
+		err = &Refusal{Reason: filmTooLong, Detail: "the header says " + h.duration().String()}
+	}
+	return h, film, err
 }
 
 // beginning returns the first bytes of a file.
