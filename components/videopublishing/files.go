@@ -27,7 +27,9 @@ func isOf(stream messagestore.Stream, videoID string) bool {
 	return messagestore.ValidID(videoID) && stream.ID() == videoID
 }
 
-// dropAll removes all that is kept of a video.
+// dropAll removes all that is kept of a video. That includes files of captions and chapters
+// of which no message speaks, because a process died between storing one and writing the
+// command: they stand below the video too, and until then nobody is told where.
 func (c *Component) dropAll(ctx context.Context, stream messagestore.Stream, videoID string) error {
 	if !isOf(stream, videoID) {
 		return nil
