@@ -255,6 +255,21 @@ const (
 	hasNoWords     = `document.querySelector('.line-note').textContent === ''`
 )
 
+// A change of pages that is skipped is no error of the page: watched tests throw for those.
+func TestSkippedTransitionIsNoError(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	do(t, ctx, chromedp.Navigate(c.url))
+	do(t, ctx, chromedp.Evaluate(`for (const name of ['pageswap', 'pagereveal']) {
+		const ready = Promise.reject(new DOMException('Transition was skipped', 'AbortError'))
+		dispatchEvent(Object.defineProperty(new Event(name), 'viewTransition', { value: { ready } }))
+	}
+	window.unhandled = 0
+	addEventListener('unhandledrejection', () => window.unhandled++)
+	setTimeout(() => (window.waited = true), 200)`, nil))
+	until(t, ctx, `window.waited && window.unhandled === 0`)
+}
+
 func TestLineFollows(t *testing.T) {
 	t.Parallel()
 	s, ctx := newSite(t), browser(t)

@@ -646,6 +646,13 @@ func TestWhatIsSavedIsShownAgain(t *testing.T) {
 	until(t, ctx, `getComputedStyle(`+card(0)+`.querySelector('[data-upload-fields]')).display === 'none'`)
 	do(t, ctx, press(0, "dismiss"))
 	until(t, ctx, `!document.querySelector('[data-upload]')`)
+	// The same file once more is another video, which has no words yet.
+	do(t, ctx, choose(path))
+	until(t, ctx, card(0)+`.querySelector('[name=title]').value === ''`)
+	until(t, ctx, isIn(0, "finished"))
+	if again := idOf(t, ctx, 0); again == video || p.savedAs(again, "name") != "" {
+		t.Errorf("the same file once more is %s, called %q", again, p.savedAs(again, "name"))
+	}
 }
 
 // What is left is pushed, and what stands in the list is not counted twice.

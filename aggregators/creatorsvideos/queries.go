@@ -140,20 +140,6 @@ func (q Queries) ByID(ctx context.Context, videoID string) (Video, int64, error)
 	return known.video(), version, nil
 }
 
-// Used returns the length of all files, in bytes, that a person has handed in or has
-// begun to.
-func (q Queries) Used(ctx context.Context, ownerID string) (bytes int64, err error) {
-	if !messagestore.ValidID(ownerID) {
-		return 0, nil
-	}
-	err = q.views.QueryRow(ctx, `
-		SELECT coalesce(sum(bytes), 0)::bigint FROM creators_videos WHERE owner_id = $1 AND begun_at IS NOT NULL`, ownerID).Scan(&bytes)
-	if err != nil {
-		return 0, fmt.Errorf("add up the files of a person: %w", err)
-	}
-	return bytes, nil
-}
-
 // row is one of the table.
 type row struct {
 	Video

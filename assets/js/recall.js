@@ -2,12 +2,21 @@
 // not saved: { url, id, title, description, saved }, where saved has the words that the server
 // has. It outlives the page.
 const prefix = 'upload '
+const words = ['title', 'description']
 
 // isSaved reports whether the server has a word, or there is none.
-export const isSaved = (memory, name) => memory[name] === memory.saved?.[name]
+export const isSaved = (memory, name) => [undefined, memory.saved?.[name]].includes(memory[name])
 
-// recall returns what is remembered of a file, which is known by its name, length and date.
-export const recall = ({ name, size, lastModified }) => memory(prefix + [size, lastModified, name])
+// recall returns what is remembered of a file, which is known by its name, length and date. Where
+// its upload is over, it is another video's now: only what was not saved is still to be said.
+export function recall({ name, size, lastModified }) {
+  const known = memory(prefix + [size, lastModified, name])
+  if (!known.url) {
+    delete known.id
+    words.forEach((name) => isSaved(known, name) && delete known[name])
+  }
+  return known
+}
 
 // recallAll returns all that is remembered.
 export function recallAll() {
@@ -27,7 +36,7 @@ function memory(key) {
     keep(changes) {
       Object.assign(memory, changes)
       try {
-        if (memory.url || !isSaved(memory, 'title') || !isSaved(memory, 'description')) localStorage.setItem(key, JSON.stringify(memory))
+        if (memory.url || !words.every((name) => isSaved(memory, name))) localStorage.setItem(key, JSON.stringify(memory))
         else localStorage.removeItem(key)
       } catch {}
     },
