@@ -100,7 +100,7 @@ func Find(config Config) (*Encoder, error) {
 	defer cancel()
 	for _, e.isolated = range []bool{true, false} { // containers often allow no namespaces
 		version, err := e.list(ctx, "-version")
-		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS) || errors.Is(err, syscall.ENOSYS) {
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS) || errors.Is(err, syscall.ENOSYS) {
 			if e.isolated {
 				continue
 			}

@@ -48,6 +48,9 @@ func become(text string) error {
 		return err
 	}
 	runtime.LockOSThread() // which is all that is left of this program when it becomes the other
+	if err := giveUpPrivileges(); err != nil {
+		return err
+	}
 	if err := confine(p); err != nil {
 		return fmt.Errorf("restrict by Landlock: %w", err)
 	}
@@ -70,6 +73,20 @@ func become(text string) error {
 	// each core.
 	environment := []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "MALLOC_ARENA_MAX=4"}
 	return fmt.Errorf("start %s: %w", os.Args[0], syscall.Exec(os.Args[0], os.Args, environment))
+}
+
+// giveUpPrivileges has the program start without what root may do, also where there is no
+// namespace in which root is nobody, and keeps it from gaining anything.
+func giveUpPrivileges() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("gain no privileges: %w", err)
+	}
+	// SECBIT_NOROOT, and locked: not even root regains them. Who may not set it has none.
+	const noRoot = 1<<0 | 1<<1
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noRoot, 0, 0, 0); err != nil && err != unix.EPERM {
+		return fmt.Errorf("give up privileges: %w", err)
+	}
+	return nil
 }
 
 const (
@@ -137,9 +154,6 @@ func confine(p plan) error {
 		if err := allow(".", filesOnly); err != nil {
 			return err
 		}
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
 	}
 	return ll.LandlockRestrictSelf(rules, 0)
 }

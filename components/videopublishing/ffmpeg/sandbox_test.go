@@ -185,6 +185,21 @@ func TestSandboxSetsLimits(t *testing.T) {
 	}
 }
 
+// Whoever runs this, the program has no privileges: it cannot take its low priority back.
+func TestSandboxGivesUpPrivileges(t *testing.T) {
+	t.Parallel()
+	for _, isolated := range []bool{encoder(t).isolated, false} {
+		e := running(t, "bash")
+		e.isolated = isolated
+		if _, err := e.run(t.Context(), job{program: "bash", args: []string{"-c", "renice -n -1 -p $$"}}); err == nil {
+			t.Errorf("the priority was raised, isolated: %v", isolated)
+		}
+		if _, err := e.run(t.Context(), job{program: "bash", args: []string{"-c", "renice -n 19 -p $$"}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What asks for more than it may have is ended, with the reason.
 func TestSandboxEndsWhatAsksForTooMuch(t *testing.T) {
 	t.Parallel()
