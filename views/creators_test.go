@@ -218,7 +218,7 @@ func TestWhatIsSaidOfTheWork(t *testing.T) {
 func TestLimitsAreTold(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]Portal{
-		"At most 4 GB and 4 hours for one video. You have 16 GB of 20 GB left.":   portal(nil),
+		"At most 4 GB and 4 hours for one video. You have 16.9 GB of 20 GB left.":   portal(nil),
 		"At most 4 GB and 4 hours for one video. You have 0 bytes of 20 GB left.": portal(func(c *Portal) { c.Used = 21 << 30 }),
 		"At most 500 MB and 1 hour 30 minutes for one video. You have 10 kB of 1.5 TB": portal(func(c *Portal) {
 			c.MostBytes, c.Quota, c.MostLength, c.Used = 500<<20, 3<<39, 90*time.Minute, 3<<39-10<<10
@@ -376,7 +376,7 @@ func TestShapes(t *testing.T) {
 
 func TestSizesAndTimes(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{-1: "0 bytes", 0: "0 bytes", 1023: "1023 bytes", 1024: "1 kB", 1536: "1.5 kB", 1<<20 - 1: "1023 kB", 734_003_200: "700 MB", 9<<30 + 1<<29: "9.5 GB", 10<<30 + 1<<29: "10 GB", 5 << 50: "5120 TB"} {
+	for n, want := range map[int64]string{-1: "0 bytes", 0: "0 bytes", 1023: "1023 bytes", 1024: "1 kB", 1536: "1.5 kB", 1<<20 - 1: "1023 kB", 734_003_200: "700 MB", 9<<30 + 1<<29: "9.5 GB", 10<<30 + 1<<29: "10.5 GB", 5 << 50: "5120 TB"} {
 		if got := size(n); got != want {
 			t.Errorf("size(%d) = %s, want %s", n, got, want)
 		}

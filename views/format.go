@@ -86,7 +86,7 @@ func size(n int64) string {
 		value, unit = value/1024, unit+1
 	}
 	digits := strconv.FormatFloat(math.Floor(value*10)/10, 'f', 1, 64)
-	if value >= 10 || strings.HasSuffix(digits, ".0") {
+	if value >= 100 || strings.HasSuffix(digits, ".0") {
 		digits = strconv.FormatInt(int64(value), 10)
 	}
 	return digits + " " + units[unit]

@@ -33,5 +33,5 @@ function bytes(n) {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
   let unit = 0
   for (; n >= 1024 && unit < 4; unit++) n /= 1024
-  return `${n < 10 ? Math.floor(n * 10) / 10 : Math.floor(n)} ${units[unit]}`
+  return `${n < 100 ? Math.floor(n * 10) / 10 : Math.floor(n)} ${units[unit]}`
 }
