@@ -218,7 +218,7 @@ func TestWhatIsSaidOfTheWork(t *testing.T) {
 func TestLimitsAreTold(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]Portal{
-		"At most 4 GB and 4 hours for one video. You have 16.9 GB of 20 GB left.":   portal(nil),
+		"At most 4 GB and 4 hours for one video. You have 16.9 GB of 20 GB left.": portal(nil),
 		"At most 4 GB and 4 hours for one video. You have 0 bytes of 20 GB left.": portal(func(c *Portal) { c.Used = 21 << 30 }),
 		"At most 500 MB and 1 hour 30 minutes for one video. You have 10 kB of 1.5 TB": portal(func(c *Portal) {
 			c.MostBytes, c.Quota, c.MostLength, c.Used = 500<<20, 3<<39, 90*time.Minute, 3<<39-10<<10
