@@ -68,8 +68,9 @@ func chromium(t *testing.T) context.Context {
 
 // tab is one open page. What Chromium complains about fails the test.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context
+	cookies cdp.BrowserContextID // empty for the browser's own
 
 	mu       sync.Mutex
 	ignoring bool // a server that is away is no complaint
@@ -79,20 +80,31 @@ type tab struct {
 // for that, which chromedp's own option does not ask for.
 func person(t *testing.T, browser context.Context) *tab {
 	t.Helper()
-	var id target.ID
-	err := chromedp.Run(browser, chromedp.ActionFunc(func(ctx context.Context) error {
-		ctx = cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser)
-		cookies, err := target.CreateBrowserContext().Do(ctx)
-		if err != nil {
-			return err
-		}
-		id, err = target.CreateTarget("about:blank").WithBrowserContextID(cookies).WithNewWindow(true).Do(ctx)
+	var cookies cdp.BrowserContextID
+	err := chromedp.Run(browser, chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		cookies, err = target.CreateBrowserContext().Do(cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser))
 		return err
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, browser, chromedp.WithTargetID(id))
+	return window(t, browser, cookies)
+}
+
+// window opens a tab that has certain cookies.
+func window(t *testing.T, browser context.Context, cookies cdp.BrowserContextID) *tab {
+	t.Helper()
+	var id target.ID
+	err := chromedp.Run(browser, chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		id, err = target.CreateTarget("about:blank").WithBrowserContextID(cookies).WithNewWindow(true).Do(cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser))
+		return err
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, browser, chromedp.WithTargetID(id))
+	p.cookies = cookies
+	return p
 }
 
 func open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {

@@ -269,6 +269,7 @@ func (p *program) open(ctx context.Context) error {
 	}
 	if p.encoder, err = ffmpeg.Find(ffmpeg.Config{Duration: p.config.MaxVideoLength}); err != nil {
 		p.missing = err.Error()
+		p.log.Warn("videos are not transcoded: only what browsers play is published, as it is", "missing", p.missing)
 	} else if gaps := p.encoder.Gaps(); gaps != "" {
 		p.log.Warn("this machine keeps ffmpeg less apart than it should, and strangers hand in what it reads", "gaps", gaps)
 	}
