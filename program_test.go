@@ -196,7 +196,7 @@ func TestAWatchPageFollowsWhatItShows(t *testing.T) {
 }
 
 // subscriptions is how many the program has.
-const subscriptions = 20
+const subscriptions = 21
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
