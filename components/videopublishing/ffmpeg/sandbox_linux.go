@@ -47,6 +47,12 @@ func become(text string) error {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return err
 	}
+	// From now on the end of the parent is that of this process. If it has ended before, the
+	// first process of a namespace was not told, but nobody reads its output.
+	output := []unix.PollFd{{Fd: 1}}
+	if _, err := unix.Poll(output, 0); err == nil && output[0].Revents&unix.POLLERR != 0 {
+		return errors.New("nobody waits for it")
+	}
 	runtime.LockOSThread() // which is all that is left of this program when it becomes the other
 	if err := giveUpPrivileges(); err != nil {
 		return err

@@ -519,3 +519,23 @@ func TestDeathOfTheParentEndsTheProgram(t *testing.T) {
 	}
 	unlocked(t, lock.Name(), 5*time.Second)
 }
+
+// One whose parent has died before the kernel was told to mind that does not begin.
+func TestAProgramThatNobodyWaitsForDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	read.Close()
+	cmd, err := running(t, "bash").command(t.Context(), job{program: "bash", args: []string{"-c", "exit 0"}}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = write, &said
+	if err := cmd.Run(); err == nil || !strings.Contains(said.String(), "nobody waits") {
+		t.Errorf("%v, %s", err, said.String())
+	}
+}
