@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"html"
 	"io/fs"
@@ -425,7 +426,9 @@ func TestMigrateAndDemoCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"migrate", "migrate", "demo", "demo"} {
-		command := exec.CommandContext(within(t), program, name)
+		ctx, cancel := context.WithTimeout(t.Context(), filmPatience)
+		defer cancel()
+		command := exec.CommandContext(ctx, program, name)
 		command.Dir = t.TempDir()
 		command.Env = append(environment(empty), "PATH="+os.Getenv("PATH"), "DATA_DIR="+dir)
 		if out, err := command.CombinedOutput(); err != nil {
