@@ -69,10 +69,15 @@ func playInChromium(t *testing.T, root string, films []plays) {
 	defer cancel()
 	ctx, closeAll := chromedp.NewExecAllocator(ctx, chromedp.ExecPath(program), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("mute-audio", true), chromedp.UserDataDir(t.TempDir()))
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("mute-audio", true))
 	defer closeAll()
 	ctx, closeTab := chromedp.NewContext(ctx)
 	defer closeTab()
+	defer func() {
+		if err := chromedp.Cancel(ctx); err != nil { // it ends by itself, and removes its folder
+			t.Error(err)
+		}
+	}()
 	began := time.Now()
 	defer func() { t.Logf("played in %s", time.Since(began)) }()
 	// A browser has not players enough for all at once.
