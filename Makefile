@@ -27,6 +27,7 @@ generate: $(GENERATED) ## Fetch the npm packages and make what the binary embeds
 bench: build ## Measure against a floor in the same run; the figures go to docs/benchmarks.md.
 	@deploy/tools.sh pgbench wrk
 	go test -run '^$$' -bench Site -benchtime 1x -timeout 30m .
+	go test -run '^$$' -bench Transcode -benchtime 2x -timeout 30m ./components/videopublishing/ffmpeg
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }

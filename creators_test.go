@@ -268,8 +268,8 @@ func TestLongWorkHoldsUpNothing(t *testing.T) {
 	})
 }
 
-// A program that is killed in the middle goes on with what was finished, and two of them
-// never make the same rendition.
+// A program that is killed in the middle goes on with what was finished, also where two of
+// them go on.
 func TestTranscodingSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	database, dir := dbtest.New(t), folder(t)

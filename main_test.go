@@ -225,13 +225,20 @@ func within(t testing.TB) context.Context {
 // until waits until a condition holds that nothing tells us of.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
+	untilLong(t, patience, what, holds)
+}
+
+// untilLong waits for what takes its time.
+func untilLong(t testing.TB, patience time.Duration, what string, holds func() bool) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := within(t).Done()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for !holds() {
 		select {
 		case <-tick.C:
-		case <-deadline:
+		case <-ctx.Done():
 			t.Fatalf("still not: %s", what)
 		}
 	}

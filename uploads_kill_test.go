@@ -106,7 +106,7 @@ func TestAnUploadSurvivesCutsAndKills(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	killed, port := 0, s.port()
-	until(t, "all of it has arrived", func() bool {
+	untilLong(t, filmPatience, "all of it has arrived", func() bool {
 		if passed := line.passed.Load(); killed < 2 && passed > int64(killed+1)*size/3 {
 			s.kill()
 			killed++
