@@ -133,7 +133,7 @@ func (p *program) assemble(settings settings) {
 	passwords, limits := password.NewHasher(0), web.NewLimits(time.Now, web.Pause)
 	outboxShown := settings.outbox != "" && p.config.development()
 	portal := creatorsportal.New(p.store, own, videooperations.NewQueries(p.views), counts, sessions, p.media, p.board, p.hub, creatorsportal.Config{
-		MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, MostLength: p.config.MaxVideoLength, Missing: p.missing,
+		MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, MostLength: p.config.MaxVideoLength, AsItIs: p.encoder == nil,
 	})
 	p.watchPages = recordviewings.New(p.store, videos, counts, sessions, p.media, p.board, p.hub, p.log)
 	p.uploads = uploads.New(p.store, own, sessions, p.media, portal.Problem, uploads.Config{
@@ -217,6 +217,12 @@ func (p *program) reportProgress(progress publishingmsg.Progress) {
 
 // open starts or reaches the databases, brings them up to date and opens the pools.
 func (p *program) open(ctx context.Context) error {
+	lookedFor := make(chan error, 1) // meanwhile, because ffmpeg takes its time to say what it is
+	go func() {
+		var err error
+		p.encoder, err = ffmpeg.Find(ffmpeg.Config{Duration: p.config.MaxVideoLength})
+		lookedFor <- err
+	}()
 	viewsURL, messagesURL, err := p.databases(ctx)
 	if err != nil {
 		return err
@@ -267,7 +273,7 @@ func (p *program) open(ctx context.Context) error {
 	if p.media, err = media.Open(ctx, p.config.MediaBucket, p.config.mediaDir()); err != nil {
 		return fmt.Errorf("open the place for videos: %w", err)
 	}
-	if p.encoder, err = ffmpeg.Find(ffmpeg.Config{Duration: p.config.MaxVideoLength}); err != nil {
+	if err := <-lookedFor; err != nil {
 		p.missing = err.Error()
 		p.log.Warn("videos are not transcoded: only what browsers play is published, as it is", "missing", p.missing)
 	} else if gaps := p.encoder.Gaps(); gaps != "" {
