@@ -375,7 +375,7 @@ func TestPublishingWithoutFFmpeg(t *testing.T) {
 	f := newFilms(t)
 	s := start(t, folder(t), append(environment(database), "PATH=/nowhere"))
 	creator := member(t, s, "plain@example.com", goodPassword)
-	if page := creator.get("/creators-portal"); !strings.Contains(said(page.body), "Videos are not converted here") {
+	if page := creator.get("/creators-portal"); !strings.Contains(said(page.body), "no ffmpeg") {
 		t.Errorf("the portal does not say what is missing: %s", said(page.body))
 	}
 	mp4 := creator.handIn(filmOf("320x180", 2, h264)(f), "MP4")

@@ -167,6 +167,9 @@ func TestWrongFiles(t *testing.T) {
 	if a := anna.outcome(anna.send(views.AddCaptionsPath(id), "x.vtt", good, "language", "en", "label", strings.Repeat("x", 51))); state(a.body) != "failed" {
 		t.Error(a.body)
 	}
+	if a := anna.outcome(anna.send(views.AddCaptionsPath(id), "x.vtt", good, "language", "x-ours", "label", "Ours")); state(a.body) != "failed" || !strings.Contains(a.body, "There is no language with this code") {
+		t.Error(a.body)
+	}
 	if _, err := s.store.Last(s.ctx, publishingmsg.Category.Stream(id), "CaptionsRejected"); err != nil {
 		t.Error(err)
 	}

@@ -26,9 +26,9 @@ type Config struct {
 	MostBytes, Quota int64
 	// MostLength is how long a video may last.
 	MostLength time.Duration
-	// Missing says what this machine lacks to transcode; empty where it has all. People are
-	// told what they can upload then; what is missing is for whoever runs the site.
-	Missing string
+	// AsItIs says that there is no ffmpeg here to transcode with: what browsers play is
+	// published as it is, and nothing else.
+	AsItIs bool
 }
 
 // App is the application.

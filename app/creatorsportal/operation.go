@@ -117,13 +117,6 @@ func (a *App) readOperation(ctx context.Context, at asked) (views.VideoOperation
 	if found {
 		videoID = row.VideoID
 	}
-	if found && !settled(row.Outcome) {
-		ended, err := a.endedFor(ctx, row)
-		if err != nil {
-			return views.VideoOperation{}, nil, err
-		}
-		shown.Outcome = cmp.Or(ended, shown.Outcome)
-	}
 	versions := live.Versions{videooperations.Name: version}
 	v, version, err := a.own.ByID(ctx, videoID)
 	switch {
@@ -134,6 +127,14 @@ func (a *App) readOperation(ctx context.Context, at asked) (views.VideoOperation
 	case v.OwnerID == at.userID:
 		shown.VideoID, shown.Title = v.ID, v.Title
 		versions[creatorsvideos.Name] = version
+	}
+	if found && !settled(row.Outcome) {
+		// After the version: what ends it from here on has a later one, and is pushed.
+		ended, err := a.endedFor(ctx, row)
+		if err != nil {
+			return views.VideoOperation{}, nil, err
+		}
+		shown.Outcome = cmp.Or(ended, shown.Outcome)
 	}
 	return shown, versions, nil
 }

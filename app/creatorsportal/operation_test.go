@@ -329,6 +329,30 @@ func TestWhatIsStoppedIsNotPending(t *testing.T) {
 	}
 }
 
+// What is stopped while the page is being read is on that page: otherwise its version would be
+// the newest, and nothing would be pushed.
+func TestWhatIsStoppedMeanwhileIsNotPending(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	anna := s.somebody()
+	id := s.begins(anna.user, "First lesson")
+	s.caughtUp()
+	s.happened(id, publishingmsg.VideoPublishingStarted{VideoID: id, OwnerID: anna.user, SourceURI: publishingmsg.SourceKey(id), Attempt: 1})
+	s.happened(id, publishingmsg.VideoPublishingCanceled{VideoID: id, Attempt: 1})
+	s.caughtUp()
+	asked := anna.post(views.RetryPublishingPath(id))
+	anna.outcome(asked)
+	undo := s.locked("creators_videos", "ACCESS EXCLUSIVE")
+	read := make(chan answer, 1)
+	go func() { read <- anna.get(asked.to) }()
+	s.isWaitedFor("creators_videos")
+	s.happened(id, publishingmsg.VideoPublishingCanceled{VideoID: id, Attempt: 2})
+	undo()
+	if a := <-read; !strings.Contains(a.body, "The work is stopped.") || strings.Contains(a.body, "hx-sse:connect") {
+		t.Errorf("%d\n%s", a.status, a.body)
+	}
+}
+
 // Nobody has more videos in the making by having stopped ones tried again.
 func TestTooManyRetries(t *testing.T) {
 	t.Parallel()

@@ -36,7 +36,7 @@ func (a *App) Problem(c echo.Context, status int, typed views.UploadForm) error 
 	p.Uploads = true
 	p.Live = liveURL(views.CreatorsPortalPath, at)
 	return web.Render(c, status, views.CreatorsPortalPage(p, views.Portal{
-		Videos: list, UploadLimits: a.limits(list), AsItIs: a.config.Missing != "", Form: typed,
+		Videos: list, UploadLimits: a.limits(list), AsItIs: a.config.AsItIs, Form: typed,
 	}))
 }
 

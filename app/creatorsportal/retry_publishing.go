@@ -21,7 +21,9 @@ type retry struct {
 const pendingRetry = time.Minute
 
 // retryPublishing writes RetryPublishing, unless the person has as many videos in the making
-// as anybody may: one at a time counts them, so of two at once the second finds the first.
+// as anybody may. One at a time counts them here, so of two at once the second finds the first.
+// What another process has just written is counted once the view data shows it: with several
+// processes somebody who hurries may have some more.
 func (a *App) retryPublishing(c echo.Context) error {
 	v, err := a.mine(c)
 	if err != nil {

@@ -78,7 +78,7 @@ func start(t *testing.T, deaf ...bool) *site {
 	})
 	sessions := web.NewSessions([]byte(strings.Repeat("s", 32)), false, s.who)
 	s.app = New(s.store, creatorsvideos.NewQueries(s.views), videooperations.NewQueries(s.views), viewcounts.NewQueries(s.views),
-		sessions, s.media, s.board, hub, Config{MostBytes: 1 << 30, Quota: 3 << 30, MostLength: time.Hour, Missing: "There is no tool."})
+		sessions, s.media, s.board, hub, Config{MostBytes: 1 << 30, Quota: 3 << 30, MostLength: time.Hour, AsItIs: true})
 	router := web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions, Uploads: UploadRoutes})
 	s.app.Routes(router)
 	router.POST("/test/log-in/:user/:session", func(c echo.Context) error {
@@ -133,11 +133,16 @@ func (s *site) caughtUp() {
 // behind keeps tables of the view data as they are until it is undone.
 func (s *site) behind(tables string) (undo func()) {
 	s.t.Helper()
+	return s.locked(tables, "EXCLUSIVE")
+}
+
+func (s *site) locked(tables, mode string) (undo func()) {
+	s.t.Helper()
 	tx, err := s.views.Begin(s.ctx)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := tx.Exec(s.ctx, `LOCK TABLE `+tables+` IN EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.Exec(s.ctx, `LOCK TABLE `+tables+` IN `+mode+` MODE`); err != nil {
 		s.t.Fatal(err)
 	}
 	return func() {
@@ -145,6 +150,25 @@ func (s *site) behind(tables string) (undo func()) {
 		if err := tx.Rollback(s.ctx); err != nil {
 			s.t.Fatal(err)
 		}
+	}
+}
+
+// isWaitedFor returns when somebody waits to read a table that is locked.
+func (s *site) isWaitedFor(table string) {
+	s.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for waits := false; !waits; {
+		err := s.views.QueryRow(s.ctx, `
+			SELECT EXISTS (
+				SELECT FROM pg_locks
+				WHERE NOT granted AND mode = 'AccessShareLock' AND relation = $1::regclass
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			)`, table).Scan(&waits)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		<-tick.C
 	}
 }
 
