@@ -64,7 +64,7 @@ func TestACreatorPublishesWhileAnotherLooks(t *testing.T) {
 	creator.waitFor("the upload has a card", `document.querySelector('[data-uploads] [data-upload]')`)
 	creator.fill(`[data-uploads] input[name="title"]`, "A film about a test picture")
 	creator.evaluate(`document.activeElement.blur()`)
-	creator.waitFor("the title is saved", `document.querySelector('[data-uploads] [data-upload-note="title"] [data-field="saved"], [data-uploads] [data-field="saved"]')`)
+	creator.waitFor("the title is saved", `document.querySelector('[data-uploads] [data-upload-note="title"] [data-field="saved"]')`)
 	creator.waitFor("all of it has arrived", `document.querySelector('[data-uploads] [data-upload]').dataset.state === "finished"`)
 	creator.waitFor("the work on it is seen", `Number(document.querySelector('[data-creators-video] [data-progress]')?.dataset.progress) > 0`)
 	id := creator.evaluate(`document.querySelector('[data-creators-video]').dataset.creatorsVideo`)

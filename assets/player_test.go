@@ -347,6 +347,53 @@ func TestPlayerKeys(t *testing.T) {
 	until(t, ctx, `!document.querySelector('media-keyboard-shortcuts-dialog')`)
 }
 
+// Who wants keys to be for the player only says so once.
+func TestPlayerKeysCanBeKeptToThePlayer(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	const choice = `document.querySelector('[data-player-keys]')`
+	turn := func() { do(t, ctx, chromedp.Click(".keys summary"), chromedp.Click("[data-player-keys]")) }
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	until(t, ctx, isPast(0.2)+` && `+choice+`.checked`)
+	turn()
+	until(t, ctx, `!`+choice+`.checked`)
+	do(t, ctx, chromedp.Evaluate(`document.activeElement.blur()`, nil), chromedp.KeyEvent("m"))
+	do(t, ctx, chromedp.Focus("media-play-button"), chromedp.KeyEvent("k"))
+	until(t, ctx, theVideo+`.paused`)
+	until(t, ctx, `!`+theVideo+`.muted`)
+	do(t, ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(c.url))
+	until(t, ctx, hasControl+` && !`+choice+`.checked`)
+	turn()
+	do(t, ctx, chromedp.Evaluate(`document.activeElement.blur()`, nil), chromedp.KeyEvent("m"))
+	until(t, ctx, choice+`.checked && `+theVideo+`.muted`)
+}
+
+// That it goes on where it was left is said until somebody plays it, and for a while then.
+func TestPlayerSaysThatItGoesOn(t *testing.T) {
+	t.Parallel()
+	c, ctx := newCinema(t), watched(t)
+	const said = `document.querySelector('.player-note [role=status]').textContent`
+	do(t, ctx, chromedp.Navigate(c.url))
+	pressPlay(t, ctx)
+	do(t, ctx, seek(14))
+	until(t, ctx, `!`+theVideo+`.seeking && `+isPast(14.3))
+	do(t, ctx, chromedp.Navigate("about:blank"), chromedp.ActionFunc(func(ctx context.Context) error {
+		// The while is over at once.
+		_, err := page.AddScriptToEvaluateOnNewDocument(`{
+			const later = setTimeout
+			window.setTimeout = (what, after, ...values) => later(what, after === 6000 ? 0 : after, ...values)
+		}`).Do(ctx)
+		return err
+	}), chromedp.Navigate(c.url))
+	until(t, ctx, `/^Goes on at 0:1[4-9]$/.test(`+said+`) && `+theVideo+`.readyState > 1`)
+	do(t, ctx, chromedp.Evaluate(`setTimeout(() => (window.later = true), 6000)`, nil))
+	until(t, ctx, `window.later`)
+	until(t, ctx, said+` !== '' && !document.querySelector('.player-note button').hidden`)
+	pressPlay(t, ctx)
+	until(t, ctx, said+` === '' && document.querySelector('.player-note button').hidden`)
+}
+
 // What the player did by itself, or was asked for, it says; and it can be undone by a key.
 func TestPlayerSaysWhatItDid(t *testing.T) {
 	t.Parallel()

@@ -72,6 +72,13 @@ func (h *hold) release(p *portal) {
 	close(h.over)
 }
 
+// passes lets so many bytes more pass.
+func (h *hold) passes(p *portal, bytes int64) *hold {
+	more := p.hold(bytes)
+	close(h.over)
+	return more
+}
+
 type held struct {
 	io.ReadCloser
 	p *portal
@@ -308,9 +315,16 @@ func TestUploadIsPaused(t *testing.T) {
 	path, content := newFile(t, "long.mp4", whole)
 	hold := p.hold(sent)
 	p.open(t, ctx)
-	do(t, ctx, choose(path))
+	// The clock of the page goes fast, so that two looks tell how fast bytes move.
+	do(t, ctx, chromedp.Evaluate(`{
+		const now = performance.now.bind(performance)
+		let ahead = 0
+		performance.now = () => now() + 300 * ahead++
+	}`, nil), choose(path))
 	hold.await(t)
-	until(t, ctx, isIn(0, "uploading"))
+	hold = hold.passes(p, sent)
+	hold.await(t)
+	until(t, ctx, isIn(0, "uploading")+` && / · [\d.]+ [kMG]B a second · (a few seconds|about \d+ (s|min|h)) left$/.test(`+card(0)+`.querySelector('[data-upload-facts]').textContent)`)
 	do(t, ctx, press(0, "pause"))
 	hold.release(p)
 	until(t, ctx, isIn(0, "paused")+` && /^Paused at \d+ %/.test(`+card(0)+`.querySelector('[data-upload-status]').textContent)`)
@@ -364,8 +378,15 @@ func TestUploadOutlivesItsPage(t *testing.T) {
 	hold.release(p)
 	// All is taken already, for the server counts what is on its way.
 	p.shown.Used = p.shown.Quota
+	// How far it is, the page does not know before it goes on.
+	p.refuse.Store(&answer{status: http.StatusBadGateway})
 	p.open(t, ctx)
 	do(t, ctx, choose(path))
+	until(t, ctx, isIn(0, "offline"))
+	do(t, ctx, press(0, "pause"))
+	until(t, ctx, isIn(0, "paused")+` && `+says(0, "Paused. Press"))
+	p.refuse.Store(nil)
+	do(t, ctx, press(0, "resume"))
 	until(t, ctx, isIn(0, "finished"))
 	if again := idOf(t, ctx, 0); again != video {
 		t.Errorf("the upload went on as %s, which was %s", again, video)
@@ -655,7 +676,7 @@ func TestWhatIsSavedIsShownAgain(t *testing.T) {
 	}
 }
 
-// What is left is pushed, and what stands in the list is not counted twice.
+// What is left is pushed, and what stands in the list is not counted twice, nor what stood there.
 func TestRoomIsLive(t *testing.T) {
 	t.Parallel()
 	p, ctx := newPortal(t), watched(t)
@@ -664,23 +685,33 @@ func TestRoomIsLive(t *testing.T) {
 	one, _ := newFile(t, "one.mp4", 3<<20)
 	two, _ := newFile(t, "two.mp4", 2<<20)
 	three, _ := newFile(t, "three.mp4", 1<<20)
+	four, _ := newFile(t, "four.mp4", 3<<20)
+	// lists pushes the list with one video, and what room that leaves.
+	lists := func(n int, bytes int64, left string) {
+		t.Helper()
+		id, limits := idOf(t, ctx, n), p.shown.UploadLimits
+		limits.Used = bytes
+		own := []views.CreatorsVideo{{Video: creatorsvideos.Video{ID: id, State: creatorsvideos.Publishing, Bytes: bytes}}}
+		for id, fragment := range map[string]templ.Component{views.CreatorsVideosID: views.CreatorsVideos(own), views.UploadLimitsID: views.UploadRoom(limits)} {
+			var html strings.Builder
+			if err := fragment.Render(t.Context(), &html); err != nil {
+				t.Fatal(err)
+			}
+			do(t, ctx, chromedp.Evaluate(fmt.Sprintf(`htmx.swap({ text: %q, target: document.getElementById('%s'), swap: 'outerMorph', sourceElement: document.body })`, html.String(), id), nil))
+		}
+		until(t, ctx, fmt.Sprintf(`document.getElementById('%s').textContent.includes('You have %s of 5 MB left.') && [...document.querySelectorAll('[data-creators-video]')].map((row) => row.dataset.creatorsVideo).join() === '%s'`, views.UploadLimitsID, left, id))
+	}
 	do(t, ctx, choose(one))
 	until(t, ctx, isIn(0, "finished"))
-	limits := p.shown.UploadLimits
-	limits.Used = 3 << 20
-	own := []views.CreatorsVideo{{Video: creatorsvideos.Video{ID: idOf(t, ctx, 0), State: creatorsvideos.Publishing, Bytes: 3 << 20}}}
-	for id, fragment := range map[string]templ.Component{views.CreatorsVideosID: views.CreatorsVideos(own), views.UploadLimitsID: views.UploadRoom(limits)} {
-		var html strings.Builder
-		if err := fragment.Render(t.Context(), &html); err != nil {
-			t.Fatal(err)
-		}
-		do(t, ctx, chromedp.Evaluate(fmt.Sprintf(`htmx.swap({ text: %q, target: document.getElementById('%s'), swap: 'outerMorph', sourceElement: document.body })`, html.String(), id), nil))
-	}
-	until(t, ctx, `document.getElementById('`+views.UploadLimitsID+`').textContent.includes('You have 2 MB of 5 MB left.') && document.querySelector('[data-creators-video]')`)
+	lists(0, 3<<20, "2 MB")
 	do(t, ctx, choose(two))
 	until(t, ctx, isIn(1, "finished"))
 	do(t, ctx, choose(three))
 	until(t, ctx, isIn(2, "over-quota"))
+	// The first one is deleted, while the second one appears.
+	lists(1, 2<<20, "3 MB")
+	do(t, ctx, choose(four))
+	until(t, ctx, isIn(3, "finished"))
 }
 
 func TestLeavingIsWarnedOfWhileAnUploadRuns(t *testing.T) {

@@ -883,7 +883,7 @@ func keys() templ.Component {
 			templ_7745c5c3_Var33 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "<details class=\"keys\"><summary>Keys for the player</summary><dl><div><dt><kbd>k</kbd> or <kbd>space</kbd></dt><dd>play, pause</dd></div><div><dt><kbd>j</kbd> <kbd>←</kbd></dt><dd>ten seconds back</dd></div><div><dt><kbd>l</kbd> <kbd>→</kbd></dt><dd>ten seconds on</dd></div><div><dt><kbd>↑</kbd> <kbd>↓</kbd></dt><dd>louder, quieter</dd></div><div><dt><kbd>m</kbd></dt><dd>sound off, on</dd></div><div><dt><kbd>c</kbd></dt><dd>captions</dd></div><div><dt><kbd>&lt;</kbd> <kbd>&gt;</kbd></dt><dd>slower, faster</dd></div><div><dt><kbd>0</kbd> – <kbd>9</kbd></dt><dd>to that tenth of the video</dd></div><div><dt><kbd>p</kbd></dt><dd>picture in picture</dd></div><div><dt><kbd>f</kbd></dt><dd>full screen</dd></div></dl><p class=\"form-text\">Where a button, a link or a field has the focus, keys are for that. <kbd>↑</kbd> and <kbd>↓</kbd> move the page, unless the player has the focus.</p></details>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "<details class=\"keys\"><summary>Keys for the player</summary><dl><div><dt><kbd>k</kbd> or <kbd>space</kbd></dt><dd>play, pause</dd></div><div><dt><kbd>j</kbd> <kbd>←</kbd></dt><dd>ten seconds back</dd></div><div><dt><kbd>l</kbd> <kbd>→</kbd></dt><dd>ten seconds on</dd></div><div><dt><kbd>↑</kbd> <kbd>↓</kbd></dt><dd>louder, quieter</dd></div><div><dt><kbd>m</kbd></dt><dd>sound off, on</dd></div><div><dt><kbd>c</kbd></dt><dd>captions</dd></div><div><dt><kbd>&lt;</kbd> <kbd>&gt;</kbd></dt><dd>slower, faster</dd></div><div><dt><kbd>0</kbd> – <kbd>9</kbd></dt><dd>to that tenth of the video</dd></div><div><dt><kbd>p</kbd></dt><dd>picture in picture</dd></div><div><dt><kbd>f</kbd></dt><dd>full screen</dd></div></dl><p><label class=\"choice\"><input type=\"checkbox\" checked autocomplete=\"off\" data-player-keys> Keys work on the whole page, not only in the player</label></p><p class=\"form-text\">Where a button, a link or a field has the focus, keys are for that. <kbd>↑</kbd> and <kbd>↓</kbd> move the page, unless the player has the focus.</p></details>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -920,7 +920,7 @@ func Watching(videoID string, n int) templ.Component {
 		var templ_7745c5c3_Var35 string
 		templ_7745c5c3_Var35, templ_7745c5c3_Err = templ.JoinStringErrs(WatchingID(videoID))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 270, Col: 31}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 271, Col: 31}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var35))
 		if templ_7745c5c3_Err != nil {
@@ -933,7 +933,7 @@ func Watching(videoID string, n int) templ.Component {
 		var templ_7745c5c3_Var36 string
 		templ_7745c5c3_Var36, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(n))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 270, Col: 86}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 271, Col: 86}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var36))
 		if templ_7745c5c3_Err != nil {
@@ -956,7 +956,7 @@ func Watching(videoID string, n int) templ.Component {
 		var templ_7745c5c3_Var37 string
 		templ_7745c5c3_Var37, templ_7745c5c3_Err = templ.JoinStringErrs(count(int64(n)))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 270, Col: 125}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 271, Col: 125}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var37))
 		if templ_7745c5c3_Err != nil {
@@ -1006,7 +1006,7 @@ func row(lesson Lesson) templ.Component {
 		var templ_7745c5c3_Var39 templ.SafeURL
 		templ_7745c5c3_Var39, templ_7745c5c3_Err = templ.JoinURLErrs(WatchPath(lesson.ID))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 276, Col: 54}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 277, Col: 54}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var39))
 		if templ_7745c5c3_Err != nil {
@@ -1019,7 +1019,7 @@ func row(lesson Lesson) templ.Component {
 		var templ_7745c5c3_Var40 string
 		templ_7745c5c3_Var40, templ_7745c5c3_Err = templ.JoinStringErrs(title(lesson.Title))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 276, Col: 78}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/watch.templ`, Line: 277, Col: 78}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var40))
 		if templ_7745c5c3_Err != nil {

@@ -5,7 +5,8 @@ const note = document.querySelector('.player-note')
 const [said, button] = note?.children ?? []
 let timer
 
-// say shows a word; {} in it is the value. Where there is something to undo, a button offers it.
+// say shows a word; {} in it is the value. Where there is something to undo, a button offers it,
+// and stays until fade is called.
 export function say(word, value, undo) {
   if (!note) return
   said.textContent = said.dataset[word].replace('{}', value)
@@ -15,7 +16,8 @@ export function say(word, value, undo) {
     note.parentElement.querySelector('media-play-button').focus()
     clear()
   }
-  fade()
+  clearTimeout(timer)
+  if (!undo) fade()
 }
 
 // fade takes the note away after a while, but from nobody who is at it.

@@ -36,17 +36,28 @@ import { follow } from './transcript.js'
 const others = 'input, textarea, select, button, a, summary, dialog, [contenteditable], [role^=menu]' // use keys themselves
 const moves = /^([jl]|Arrow(Left|Right))$/
 const keys = /^([ kmfpcjl<>]|Arrow(Left|Right))$/
+const kept = 'keys on the whole page'
 
 const controller = document.querySelector('.player media-controller')
 const video = controller?.media
 if (video) {
+  // Who speaks to their machine may press keys without meaning to, and keep them to the player.
+  const everywhere = document.querySelector('[data-player-keys]')
+  try {
+    everywhere.checked = localStorage.getItem(kept) !== 'false'
+  } catch {} // a browser may not let us ask
+  everywhere.addEventListener('change', () => {
+    try {
+      localStorage.setItem(kept, everywhere.checked)
+    } catch {}
+  })
   video.controls = false
   remember(video)
   follow(video)
   document.addEventListener('keydown', (event) => {
     const { target, key } = event
     const inside = controller.contains(target)
-    if (event.ctrlKey || event.metaKey || event.altKey || (!inside && target.closest(others))) return
+    if (event.ctrlKey || event.metaKey || event.altKey || (!inside && (!everywhere.checked || target.closest(others)))) return
     if (/^\d$/.test(key) && video.duration) video.currentTime = (video.duration * key) / 10
     if (inside || !keys.test(key) || (event.repeat && !moves.test(key))) return
     event.preventDefault()

@@ -1,10 +1,10 @@
 // What this browser knows of a file whose upload is not finished, or that has words which are
 // not saved: { url, id, title, description, saved }, where saved has the words that the server
-// has. It outlives the page.
+// has taken or refused: these are not sent again. It outlives the page.
 const prefix = 'upload '
 const words = ['title', 'description']
 
-// isSaved reports whether the server has a word, or there is none.
+// isSaved reports whether the server has taken or refused a word, or there is none.
 export const isSaved = (memory, name) => [undefined, memory.saved?.[name]].includes(memory[name])
 
 // recall returns what is remembered of a file, which is known by its name, length and date. Where

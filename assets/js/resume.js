@@ -21,7 +21,8 @@ export function remember(video) {
       video.currentTime = 0
       video.play().catch(() => {})
     })
-    video.addEventListener('play', fade, { once: true })
+    if (video.paused) video.addEventListener('play', fade, { once: true })
+    else fade()
   }
   const keep = () => {
     const { currentTime, duration } = video

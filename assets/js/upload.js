@@ -37,7 +37,9 @@ function takeOver(section) {
   // What is uploaded here has its card, and need not be in the list too until it is done.
   const mark = () => {
     for (const row of document.querySelectorAll('[data-creators-video]')) {
-      row.toggleAttribute('data-here', Boolean(section.querySelector(`[data-video="${row.dataset.creatorsVideo}"]:not([data-state=finished])`)))
+      const id = row.dataset.creatorsVideo
+      row.toggleAttribute('data-here', Boolean(section.querySelector(`[data-video="${id}"]:not([data-state=finished])`)))
+      for (const card of cards) card.sees(id)
     }
   }
   new MutationObserver(mark).observe(document.getElementById('main'), { childList: true, subtree: true, attributeFilter: ['data-state', 'data-video'] })

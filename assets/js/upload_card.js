@@ -51,9 +51,9 @@ export function newCard(section, file, room) {
   else if (size > mostBytes) stop('too-large')
   else if (claimed > room) stop('over-quota')
   else queue()
-  // What stands in the list is counted by the server.
-  const listed = () => document.querySelector(`[data-creators-video="${card.dataset.video}"]`)
-  return { runs, claims: () => claiming.has(state) && !listed() && claimed }
+  // What stands in the list is counted by the server, until it is deleted.
+  const sees = (listed) => listed === card.dataset.video && (claimed = 0)
+  return { runs, sees, claims: () => claiming.has(state) && claimed }
 
   function queue() {
     show('waiting')
@@ -146,6 +146,7 @@ export function newCard(section, file, room) {
       if (refusal !== 'expired') return stop(refusal, status === 401 ? '' : inWords(answer))
       if (known || !earlier) return memory.keep({ url: undefined }), stop(refusal)
       upload = newUpload()
+      delete card.dataset.video // of what is no longer there
       claimed = size
       return
     }
@@ -186,7 +187,9 @@ export function newCard(section, file, room) {
     if (state === name) return
     state = card.dataset.state = name
     tell()
-    part('status').textContent = words || word(name)?.replace('{percent}', Math.floor((100 * sent) / size)) || ''
+    // Of an upload that goes on, it is not known how far it is before it does.
+    const said = (!sent && earlier && word(`${name}-unknown`)) || word(name)
+    part('status').textContent = words || said?.replace('{percent}', Math.floor((100 * sent) / size)) || ''
     part('pause').hidden = !runs()
     part('resume').hidden = runs() || !stoppable.has(name)
     part('cancel').hidden = !stoppable.has(name)
