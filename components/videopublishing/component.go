@@ -40,12 +40,16 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// looksAtOnce keeps one file that is slow to look at from holding up all others.
+const looksAtOnce = 2
+
 // Component handles the commands to videos and does the work that follows.
 type Component struct {
 	store    *messagestore.Store
 	config   Config
 	attempts sync.Map                         // what is remembered of attempts that are worked on, by attemptOf
 	pause    func(failures int) time.Duration // none in tests
+	full     func(dir string) bool            // says of a disk what tests want
 }
 
 // New returns the component.
@@ -58,7 +62,7 @@ func New(store *messagestore.Store, config Config) *Component {
 	}
 	config.MostLength = cmp.Or(config.MostLength, 4*time.Hour)
 	config.AtOnce = max(config.AtOnce, 1) // 0 would have one film in trouble hold up all others
-	return &Component{store: store, config: config, pause: pause}
+	return &Component{store: store, config: config, pause: pause, full: isFull}
 }
 
 // Subscriptions returns what the component follows: the commands, which never wait for
@@ -70,7 +74,7 @@ func (c *Component) Subscriptions() []*messagestore.Subscription {
 			Name: "videoPublishing:commands", Category: publishingmsg.Category.Commands(), Handlers: c.commands(),
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(),
+			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(), Concurrency: looksAtOnce,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
 			Name: "videoPublishing:transcoding", Category: publishingmsg.Category, Handlers: c.work(), Concurrency: c.config.AtOnce,

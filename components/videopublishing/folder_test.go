@@ -2,10 +2,8 @@ package videopublishing
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -260,21 +258,9 @@ func TestWriteFollowsNoLink(t *testing.T) {
 // A film that breaks into ffmpeg gets nothing published but files that were made, and
 // nobody waits at what it has put in their place.
 func TestABrokenFFmpeg(t *testing.T) {
-	real, err := exec.LookPath("ffmpeg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, take, _ := lendEncoder(t)
-	program, err := exec.LookPath("ffmpeg") // the one that is lent
-	if err != nil {
-		t.Fatal(err)
-	}
-	take()
-	// It does its work and then asks an accomplice for what Landlock keeps it from.
-	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit $?\ncase $PWD in */making) >asks; while [ -e asks ]; do sleep 0.01; done;; esac\n", real)
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	// It does its work and then asks an accomplice for what Landlock keeps it from. Until that
+	// is done the accomplice has the lock of the script.
+	script := "%q \"$@\" || exit $?\ncase $PWD in */making) exec 8>asking 9<\"$0\"; flock 8; mv asking asks; flock 9;; esac\n"
 	source := makeFilm(t, "film.mp4", "160x120", 1)
 	tricks := map[string]func(path, elsewhere string) error{
 		"link": func(path, elsewhere string) error {
@@ -287,8 +273,20 @@ func TestABrokenFFmpeg(t *testing.T) {
 		"120p.m3u8": "link", "120p_init.mp4": "pipe", "120p_00000.m4s": "link", "audio.m3u8": "pipe", "audio_00000.m4s": "name",
 		"poster.jpg.candidate": "link", "storyboard.jpg": "pipe", "video.mp4": "link",
 	} {
+		e, program := scriptedEncoder(t, script)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			turn, err := os.Open(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer turn.Close()
+			locks := func(file *os.File, how int) {
+				if err := syscall.Flock(int(file.Fd()), how); err != nil {
+					t.Error(err)
+				}
+			}
+			locks(turn, syscall.LOCK_EX)
 			b, _ := newWork(t, Config{Encoder: e})
 			m := b.handedIn(source)
 			dir, elsewhere := filepath.Join(b.config.WorkDir, film+"-1", "making"), filepath.Join(t.TempDir(), "elsewhere")
@@ -301,7 +299,8 @@ func TestABrokenFFmpeg(t *testing.T) {
 					case <-done:
 						return
 					}
-					if _, err := os.Lstat(filepath.Join(dir, "asks")); err != nil {
+					asks, err := os.Open(filepath.Join(dir, "asks"))
+					if err != nil {
 						continue
 					}
 					if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
@@ -309,10 +308,14 @@ func TestABrokenFFmpeg(t *testing.T) {
 							t.Error(err)
 						}
 					}
-					os.Remove(filepath.Join(dir, "asks"))
+					os.Remove(asks.Name())
+					locks(turn, syscall.LOCK_UN)
+					locks(asks, syscall.LOCK_EX) // when it has ended
+					locks(turn, syscall.LOCK_EX)
+					asks.Close()
 				}
 			})
-			err := b.works(m)
+			err = b.works(m)
 			close(done)
 			accomplice.Wait()
 			if err != nil {

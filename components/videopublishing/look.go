@@ -13,7 +13,7 @@ import (
 )
 
 // mostLookedAt is how long a file in a bucket may be to be fetched for a look, in bytes:
-// letters and photos are not longer, and films are fetched once.
+// letters and photos are not longer. A film that is not longer either is fetched twice.
 const mostLookedAt = 64 << 20
 
 // look refuses what needs no more than a look: its owner hears at once that a letter is no

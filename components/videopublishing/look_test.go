@@ -1,12 +1,19 @@
 package videopublishing
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"videotutorials/components/videopublishing/publishingmsg"
 	"videotutorials/db/media"
+	"videotutorials/messagestore"
 )
 
 // A look refuses a letter once, also out of a bucket, and says nothing of films and of what
@@ -59,4 +66,56 @@ func TestLook(t *testing.T) {
 		}
 		b.workDirIsEmpty()
 	}
+}
+
+// A file that takes long to be fetched for a look does not hold up the next.
+func TestTwoLooksAtATime(t *testing.T) {
+	t.Parallel()
+	address, _ := bucket(t)
+	at, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := at.Query()
+	real, err := url.Parse(options.Get("endpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter, text := messagestore.DeriveID("test", "letter"), filepath.Join(t.TempDir(), "letter.mp4")
+	writeFile(t, text, "This is a letter.")
+	asked := make(chan struct{})
+	ask, proxy := sync.OnceFunc(func() { close(asked) }), httputil.NewSingleHostReverseProxy(real)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch isOf := strings.HasSuffix; {
+		case r.Method != http.MethodGet:
+		case isOf(r.URL.Path, letter):
+			ask()
+		case isOf(r.URL.Path, film):
+			select {
+			case <-asked:
+			case <-r.Context().Done():
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	options.Set("endpoint", server.URL)
+	at.RawQuery = options.Encode()
+	store, err := media.Open(t.Context(), at.String(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	b, _ := newWork(t, Config{Media: store})
+	for id, file := range map[string]string{film: makeFilm(t, "film.mp4", "160x120", 1), letter: text} {
+		if err := store.PutFile(b.ctx, publishingmsg.SourceKey(id), file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.runs(b.Component)
+	for _, id := range []string{film, letter} {
+		b.write(ada, publishingmsg.Category.CommandStream(id), publishingmsg.PublishVideo{VideoID: id, OwnerID: ada, SourceURI: publishingmsg.SourceKey(id)})
+	}
+	b.until(publishingmsg.Category.Stream(letter), "VideoPublishingFailed")
+	b.until(filmStream, "VideoPublished")
 }

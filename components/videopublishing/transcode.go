@@ -102,7 +102,7 @@ func (w *work) publish(ctx context.Context) error {
 	}
 	film, err := w.probe(ctx, source)
 	if err != nil {
-		return w.folder.trouble(err)
+		return w.trouble(err)
 	}
 	ladder := ffmpeg.Ladder(film)
 	one, others := ffmpeg.First(ladder)
@@ -168,7 +168,7 @@ func (w *work) make(ctx context.Context, s step, source string, film ffmpeg.Film
 			w.meter.done(float64(done) / float64(max(film.Duration, 1)))
 		})
 		if err != nil {
-			return w.folder.trouble(err)
+			return w.trouble(err)
 		}
 		if made, err = w.folder.keep(s, done, s == first && film.Audio); err != nil {
 			return messagestore.Transient(err)
@@ -207,7 +207,7 @@ func (w *work) playable(ctx context.Context, source string, film ffmpeg.Film) er
 		return messagestore.Transient(err)
 	}
 	if err := w.config.Encoder.Poster(ctx, source, film, filepath.Join(dir, posterFile)); err != nil {
-		return w.folder.trouble(err)
+		return w.trouble(err)
 	}
 	if err := w.folder.take(posterFile); err != nil {
 		return messagestore.Transient(err)
@@ -264,7 +264,7 @@ func (w *work) finish(ctx context.Context, film ffmpeg.Film, smallest, one ffmpe
 	}
 	cues, err := w.config.Encoder.Storyboard(ctx, smallest, w.folder.finished(), filepath.Join(dir, storyboardImage))
 	if err != nil {
-		return w.folder.trouble(err)
+		return w.trouble(err)
 	}
 	if err := w.folder.take(storyboardImage); err != nil {
 		return messagestore.Transient(err)
@@ -276,7 +276,7 @@ func (w *work) finish(ctx context.Context, film ffmpeg.Film, smallest, one ffmpe
 		return messagestore.Transient(err)
 	}
 	if err := w.config.Encoder.Progressive(ctx, film, one, w.folder.finished(), filepath.Join(dir, mp4File)); err != nil {
-		return w.folder.trouble(err)
+		return w.trouble(err)
 	}
 	if err := w.folder.take(mp4File); err != nil {
 		return messagestore.Transient(err)
@@ -312,7 +312,7 @@ func (w *work) complete(ctx context.Context, event publishingmsg.VideoPublished)
 func (w *work) publishAsItIs(ctx context.Context, source string) error {
 	found, err := ffmpeg.PlayableAsItIs(source)
 	if err != nil {
-		return w.folder.trouble(err)
+		return w.trouble(err)
 	}
 	if found.Duration > w.config.MostLength {
 		return &ffmpeg.Refusal{Reason: publishingmsg.FilmTooLong, Detail: found.Duration.String()}

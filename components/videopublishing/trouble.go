@@ -93,27 +93,33 @@ func pause(failures int) time.Duration { return min(firstPause<<min(failures-1, 
 
 var errNoRoom = errors.New("there is no room")
 
-// littleRoom is so little that ffmpeg may have failed for it, in bytes.
-const littleRoom = 64 << 20
-
 // trouble marks an error of the encoder that is no refusal of the film: as one that goes
 // away by itself where the disk is full, else as one that may be there for ever, whatever
-// it is about.
-func (f *folder) trouble(err error) error {
+// it is about. The disk itself is asked: a film may have ffmpeg say what it wants, and the
+// kernel says the same where there is no room for another namespace.
+func (w *work) trouble(err error) error {
 	var no *ffmpeg.Refusal
 	if err == nil || errors.As(err, &no) {
 		return err
 	}
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-	var disk syscall.Statfs_t
-	if syscall.Statfs(f.path, &disk) == nil {
-		full = full || int64(disk.Bavail)*int64(disk.Bsize) < littleRoom
-	}
 	err = unexplained{err}
-	if !full {
+	if !w.full(w.folder.path) {
 		return err
 	}
-	return messagestore.Transient(fmt.Errorf("%w in %s: %w", errNoRoom, filepath.Dir(f.path), err))
+	return messagestore.Transient(fmt.Errorf("%w in %s: %w", errNoRoom, filepath.Dir(w.folder.path), err))
+}
+
+// isFull reports whether the disk of a folder has so little room that ffmpeg may have
+// failed for it.
+func isFull(dir string) bool {
+	var disk syscall.Statfs_t
+	return syscall.Statfs(dir, &disk) == nil && littleIsLeft(disk)
+}
+
+// littleIsLeft says no of disks that do not tell how large they are.
+func littleIsLeft(disk syscall.Statfs_t) bool {
+	const bytes, files = 64 << 20, 64
+	return disk.Blocks > 0 && int64(disk.Bavail)*int64(disk.Bsize) < bytes || disk.Files > 0 && disk.Ffree < files
 }
 
 // unexplained is an error of which nobody knows whether it goes away.

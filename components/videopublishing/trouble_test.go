@@ -52,6 +52,27 @@ func lendEncoder(t *testing.T) (e *ffmpeg.Encoder, take, giveBack func()) {
 	return e, rename("ffmpeg", "away"), rename("away", "ffmpeg")
 }
 
+// scriptedEncoder is one whose ffmpeg is the script of a shell, to which the real one is
+// told.
+func scriptedEncoder(t *testing.T, format string) (e *ffmpeg.Encoder, program string) {
+	t.Helper()
+	path := os.Getenv("PATH")
+	real, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, take, _ := lendEncoder(t)
+	if program, err = exec.LookPath("ffmpeg"); err != nil { // the one that is lent
+		t.Fatal(err)
+	}
+	take()
+	if err := os.WriteFile(program, fmt.Appendf([]byte("#!/bin/sh\n"), format, real), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path)
+	return e, program
+}
+
 // remembers is how many attempts the component knows something of.
 func (b bench) remembers() (n int) {
 	b.attempts.Range(func(any, any) bool { n++; return true })
@@ -173,32 +194,72 @@ func TestPatienceEnds(t *testing.T) {
 // known, even if it looks like that of a connection.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	f := &folder{path: t.TempDir()}
+	full := false
+	w := &work{Component: &Component{full: func(string) bool { return full }}, folder: &folder{path: t.TempDir()}}
 	refused := &ffmpeg.Refusal{Reason: publishingmsg.Damaged}
 	failed := &ffmpeg.Failure{Ended: "ffmpeg: exit status 255", Complaints: "title: Holidays of Ada"}
-	for err, want := range map[error]struct {
-		text, full string
-		noRoom     bool
-	}{
-		fmt.Errorf("write: %w", syscall.ENOSPC):                     {"write: no space left on device", "", true},
-		fmt.Errorf("write: %w", syscall.EDQUOT):                     {"write: disk quota exceeded", "", true},
-		fmt.Errorf("take a picture: %w", failed):                    {"take a picture: ffmpeg: exit status 255", ": title: Holidays of Ada", false},
-		&ffmpeg.Failure{Ended: "ffprobe: exit status 120: sandbox"}: {"ffprobe: exit status 120: sandbox", "", false},
-		fmt.Errorf("start ffmpeg: %w", syscall.EAGAIN):              {"start ffmpeg: resource temporarily unavailable", "", false},
-		fmt.Errorf("look at a picture: %w", io.ErrUnexpectedEOF):    {"look at a picture: unexpected EOF", "", false},
+	for err, want := range map[error]struct{ text, full string }{
+		fmt.Errorf("start ffmpeg: %w", syscall.ENOSPC):              {"start ffmpeg: no space left on device", ""}, // for a namespace
+		fmt.Errorf("take a picture: %w", failed):                    {"take a picture: ffmpeg: exit status 255", ": title: Holidays of Ada"},
+		&ffmpeg.Failure{Ended: "ffprobe: exit status 120: sandbox"}: {"ffprobe: exit status 120: sandbox", ""},
+		fmt.Errorf("start ffmpeg: %w", syscall.EAGAIN):              {"start ffmpeg: resource temporarily unavailable", ""},
+		fmt.Errorf("look at a picture: %w", io.ErrUnexpectedEOF):    {"look at a picture: unexpected EOF", ""},
 	} {
-		got := f.trouble(err)
-		if errors.Is(got, errNoRoom) != want.noRoom || !errors.Is(got, err) || !errors.As(got, new(unexplained)) || !strings.HasSuffix(got.Error(), want.text) ||
-			want.noRoom && !messagestore.IsTransient(got) || strings.Contains(got.Error(), "Ada") || fullText(got) != got.Error()+want.full {
-			t.Errorf("%v: %v, %s", err, got, fullText(got))
+		for _, full = range []bool{false, true} {
+			got := w.trouble(err)
+			if errors.Is(got, errNoRoom) != full || !errors.Is(got, err) || !errors.As(got, new(unexplained)) || !strings.HasSuffix(got.Error(), want.text) ||
+				full && !messagestore.IsTransient(got) || strings.Contains(got.Error(), "Ada") || fullText(got) != got.Error()+want.full {
+				t.Errorf("%v: %v, %s", err, got, fullText(got))
+			}
 		}
 	}
 	for _, err := range []error{fmt.Errorf("look: %w", error(refused)), &ffmpeg.Refusal{Reason: "damaged", Detail: "says No space left on device"}} {
-		if got := f.trouble(err); got != err {
+		if got := w.trouble(err); got != err {
 			t.Errorf("%v: %v", err, got)
 		}
 	}
-	if err := f.trouble(nil); err != nil {
+	if err := w.trouble(nil); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestIsFull(t *testing.T) {
+	t.Parallel()
+	if isFull(t.TempDir()) || isFull("/nonexistent") {
+		t.Error("it is full")
+	}
+	for disk, want := range map[syscall.Statfs_t]bool{
+		{Bsize: 4096}: false,
+		{Bsize: 4096, Blocks: 1 << 20, Bavail: 1 << 15}:                          false,
+		{Bsize: 4096, Blocks: 1 << 20, Bavail: 1 << 10}:                          true,
+		{Bsize: 4096, Blocks: 1 << 20, Bavail: 1 << 15, Files: 1000, Ffree: 900}: false,
+		{Bsize: 4096, Blocks: 1 << 20, Bavail: 1 << 15, Files: 1000}:             true,
+	} {
+		if got := littleIsLeft(disk); got != want {
+			t.Errorf("%+v: %v", disk, got)
+		}
+	}
+}
+
+// An ffmpeg that says for ever that the disk is full is believed as long as it is.
+func TestFFmpegSaysThatTheDiskIsFull(t *testing.T) {
+	e, _ := scriptedEncoder(t, "case $PWD in */making) echo No space left on device >&2; exit 1;; esac\nexec %q \"$@\"\n")
+	b, _ := newWork(t, Config{Encoder: e})
+	b.pause = func(int) time.Duration { return 0 }
+	full := true
+	b.full = func(string) bool { return full }
+	m := b.handedIn(makeFilm(t, "film.mp4", "160x120", 1))
+	for n := range 2*mostTries + mostTries - 1 {
+		full = n < 2*mostTries
+		if err := b.works(m); errors.Is(err, errNoRoom) != full || !messagestore.IsTransient(err) {
+			t.Fatalf("%d: %v", n, err)
+		}
+	}
+	if err := b.works(m); err != nil {
+		t.Fatal(err)
+	}
+	if got := last[publishingmsg.VideoPublishingFailed](b); got != failedBy(publishingmsg.OurFault, 1) {
+		t.Errorf("%+v", got)
+	}
+	b.workDirIsEmpty()
 }

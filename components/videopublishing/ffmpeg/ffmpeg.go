@@ -33,13 +33,12 @@ type Config struct {
 // Encoder runs ffmpeg and ffprobe. It keeps no state between calls and may be used by
 // several goroutines at the same time.
 type Encoder struct {
-	config         Config
-	version        string
-	programs       map[string]string // where ffmpeg and ffprobe are
-	programFolders []string          // what they may read
-	isolated       bool              // run in namespaces of their own: not every machine allows them
-	tonemaps       bool              // can make of HDR what other screens show
-	second         time.Duration     // shorter in tests
+	config   Config
+	version  string
+	programs map[string]string // where ffmpeg and ffprobe are
+	isolated bool              // run in namespaces of their own: not every machine allows them
+	tonemaps bool              // can make of HDR what other screens show
+	second   time.Duration     // shorter in tests
 }
 
 // Refusal is the error for what is the file's own fault: trying again does not help.
@@ -80,7 +79,6 @@ func Find(config Config) (*Encoder, error) {
 	}
 	config.Duration, config.Memory = orElse(config.Duration, 4*time.Hour), orElse(config.Memory, 3<<30)
 	e := &Encoder{config: config, programs: map[string]string{}, second: time.Second}
-	e.programFolders = []string{"/usr", "/lib", "/lib64", "/nix/store", "/gnu/store"}
 	for _, name := range []string{"ffmpeg", "ffprobe"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -93,8 +91,6 @@ func Find(config Config) (*Encoder, error) {
 			return nil, fmt.Errorf("find %s: %w", name, err)
 		}
 		e.programs[name] = path
-		folder := filepath.Dir(path)
-		e.programFolders = append(e.programFolders, folder, filepath.Join(filepath.Dir(folder), "lib"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

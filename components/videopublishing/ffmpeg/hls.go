@@ -31,8 +31,8 @@ const (
 )
 
 // HLS makes renditions of a film in one process: for each NAME.m3u8, NAME_init.mp4 and
-// NAME_00000.m4s … in dir, an empty folder, and the same of "audio" where audio is set and the film has
-// sound. It returns the renditions with their measured bit rates and lengths. progress,
+// NAME_00000.m4s … in dir, and the same of "audio" where audio is set and the film has
+// sound. What has one of these names there is replaced, all else stays. It returns the renditions with their measured bit rates and lengths. progress,
 // which may be nil, is told about once a second how much of the film is done.
 //
 // Segments of all renditions, made together or not, begin with a key frame at the same

@@ -289,3 +289,19 @@ func TestStringSaysWhatTheSandboxIs(t *testing.T) {
 		t.Errorf("it says %q", text)
 	}
 }
+
+// A look at a file that takes for ever is short.
+func TestALookIsShort(t *testing.T) {
+	t.Parallel()
+	e := running(t, "ffprobe")
+	e.second = 10 * time.Millisecond
+	e.programs["ffprobe"] = filepath.Join(t.TempDir(), "ffprobe")
+	if err := os.WriteFile(e.programs["ffprobe"], []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Look(t.Context(), secret(t))
+	refusedAs(t, err, tookTooLong)
+	if err != nil && !strings.Contains(err.Error(), "longer than 10s") {
+		t.Error(err)
+	}
+}

@@ -78,7 +78,7 @@ func threads(most int) []string {
 // reads the whole file, since headers are wrong or missing. A [*Refusal] says that it is
 // no film, or none that is taken.
 func (e *Encoder) Probe(ctx context.Context, file string) (Film, error) {
-	header, film, err := e.look(ctx, file)
+	header, film, err := e.look(ctx, file, 0)
 	if err == nil {
 		err = e.measure(ctx, file, header, &film)
 	}
@@ -88,21 +88,25 @@ func (e *Encoder) Probe(ctx context.Context, file string) (Film, error) {
 	return film, nil
 }
 
-// Look reads no more than the header of a file, which takes a moment however long it is. A
-// [*Refusal] is what [Encoder.Probe] would say too; of what is not refused nothing is known.
+// glance is the longest that [Encoder.Look] may take.
+const glance = 10 * time.Second
+
+// Look reads no more than the header of a file, for at most ten seconds. A [*Refusal] is
+// what [Encoder.Probe] would say too, but for "took-too-long"; of what is not refused
+// nothing is known.
 func (e *Encoder) Look(ctx context.Context, file string) error {
-	if _, _, err := e.look(ctx, file); err != nil {
+	if _, _, err := e.look(ctx, file, glance); err != nil {
 		return fmt.Errorf("look into %s: %w", file, err)
 	}
 	return nil
 }
 
-func (e *Encoder) look(ctx context.Context, file string) (header, Film, error) {
+func (e *Encoder) look(ctx context.Context, file string, wall time.Duration) (header, Film, error) {
 	start, err := beginning(file)
 	if err != nil {
 		return header{}, Film{}, err
 	}
-	h, err := e.header(ctx, file)
+	h, err := e.header(ctx, file, wall)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Reason == damaged && !container(start) {
 		refusal.Reason = notAVideo
@@ -183,14 +187,14 @@ type stream struct {
 	} `json:"side_data_list"`
 }
 
-func (e *Encoder) header(ctx context.Context, file string) (header, error) {
+func (e *Encoder) header(ctx context.Context, file string, wall time.Duration) (header, error) {
 	args := []string{"-hide_banner", "-v", "error"}
 	args = append(args, input(Film{})...)
 	args = append(args, "-of", "json", "-show_entries", "format=format_name,duration:format_tags=major_brand"+
 		":stream=index,codec_type,codec_name,width,height,pix_fmt,sample_aspect_ratio,color_transfer,field_order,r_frame_rate,avg_frame_rate,duration"+
 		":stream_disposition=default,attached_pic,timed_thumbnails,still_image:stream_side_data=rotation", "-i", sourceURL)
 	var text bytes.Buffer
-	complaints, err := e.run(ctx, job{program: "ffprobe", args: args, source: file, line: func(line string) (bool, error) {
+	complaints, err := e.run(ctx, job{program: "ffprobe", args: args, source: file, wall: wall, line: func(line string) (bool, error) {
 		if text.Len() > 4<<20 {
 			return false, &Refusal{Reason: damaged, Detail: "there is no end to its streams"}
 		}
@@ -282,7 +286,7 @@ var integrated = regexp.MustCompile(`(?m)^\s+I:\s+(-?[0-9.]+) LUFS`)
 
 // measure reads all packets of the film and hears the sound.
 func (e *Encoder) measure(ctx context.Context, file string, h header, film *Film) error {
-	args := []string{"-hide_banner", "-nostdin", "-nostats", "-v", "info"}
+	args := []string{"-hide_banner", "-nostdin", "-nostats", "-v", chatty}
 	args = append(args, input(*film)...)
 	args = append(args, "-i", sourceURL, "-map", fmt.Sprintf("0:%d", film.video))
 	if film.Audio {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -202,7 +203,7 @@ func bytesIn(dir string) (bytes int64) {
 }
 
 // Failure is the error for a program that ended as it should not, where the machine or its
-// operator may be the reason. It is an ENOSPC or EDQUOT where the program said so.
+// operator may be the reason.
 type Failure struct {
 	// Ended says which program ended, and how: "ffmpeg: exit status 1". A process that
 	// could not give up what it should says more.
@@ -210,15 +211,10 @@ type Failure struct {
 	// Complaints is the end of what the program printed: titles and names out of the film
 	// may be in it.
 	Complaints string
-
-	errno error // nil: none that is known
 }
 
 // Error says how the program ended, and nothing out of the film.
 func (f *Failure) Error() string { return f.Ended }
-
-// Unwrap returns what the program was told by the kernel.
-func (f *Failure) Unwrap() error { return f.errno }
 
 // failure says why a program ended as it did: a [*Refusal] where the file is the reason,
 // a [*Failure] where it may not be.
@@ -240,33 +236,58 @@ func failure(j job, state *os.ProcessState, cpu uint64, complaints string, err e
 		}
 		return failed
 	}
+	said := complaints
+	if slices.Contains(j.args, chatty) {
+		said = errorsAmong(complaints)
+	}
 	switch {
 	case state.ExitCode() == unconfined && strings.HasPrefix(complaints, sandboxSays): // ffmpeg was not there yet
 		failed.Ended, failed.Complaints = failed.Ended+": "+complaints, ""
 		return failed
-	case strings.Contains(complaints, "No space left on device"):
-		failed.errno = syscall.ENOSPC
-		return failed
-	case strings.Contains(complaints, "Disk quota exceeded"):
-		failed.errno = syscall.EDQUOT
+	case j.dir != "" && containsAny(said, "No space left on device", "Disk quota exceeded"):
 		return failed
 	// ffmpeg takes a SIGTERM for the end of its work, and then exits with 255.
-	case state.ExitCode() == 255, state.ExitCode() == unconfined, strings.Contains(complaints, "Resource temporarily unavailable"):
+	case state.ExitCode() == 255, state.ExitCode() == unconfined, strings.Contains(said, "Resource temporarily unavailable"):
 		return failed
-	case containsAny(complaints, tooManyPixels, "Cannot allocate memory", "get_buffer() failed", "malloc of size", "Error while opening encoder"):
+	case containsAny(said, tooManyPixels, "Cannot allocate memory", "get_buffer() failed", "malloc of size", "Error while opening encoder"):
 		return refuse(tooBig) // the encoder's settings are ours: there can be nothing else about them
-	case strings.Contains(complaints, "File too large"):
+	case strings.Contains(said, "File too large"):
 		return refuse(tooMuchOutput)
 	}
 	return refuse(damaged)
+}
+
+// chatty has ffmpeg print more than errors, with the level before each message.
+const chatty = "level+info"
+
+var levelOf = regexp.MustCompile(`^(?:\[[^]]* @ 0x[0-9a-f]+\] )*\[(\w+)\] `)
+
+// errorsAmong returns the errors among what a chatty ffmpeg printed. Titles out of the film
+// are there too, and may say anything; but of a message of several lines, which one may be,
+// only the first begins with a level.
+func errorsAmong(complaints string) string {
+	var found strings.Builder
+	isError := false
+	for line := range strings.Lines(complaints) {
+		if level := levelOf.FindStringSubmatch(line); level != nil {
+			isError = slices.Contains([]string{"error", "fatal", "panic"}, level[1])
+		}
+		if isError {
+			found.WriteString(line)
+		}
+	}
+	return found.String()
 }
 
 func containsAny(text string, parts ...string) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
-// lastBytes is a writer that keeps the end of what it is given.
-type lastBytes struct{ kept bytes.Buffer }
+// lastBytes is a writer that keeps the end of what it is given, in whole lines.
+type lastBytes struct {
+	kept bytes.Buffer
+	cut  bool
+}
 
 func (l *lastBytes) Write(p []byte) (int, error) {
 	const most = 4 << 10
@@ -274,10 +295,17 @@ func (l *lastBytes) Write(p []byte) (int, error) {
 	if over := l.kept.Len() - most; over > 0 {
 		l.kept.Next(over)
 	}
+	l.cut = l.cut || l.kept.Len() == most
 	return len(p), nil
 }
 
-func (l *lastBytes) String() string { return l.kept.String() }
+func (l *lastBytes) String() string {
+	text := l.kept.String()
+	if _, whole, ok := strings.Cut(text, "\n"); ok && l.cut {
+		return whole
+	}
+	return text
+}
 
 func orElse[T comparable](value, otherwise T) T {
 	var zero T

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,14 +26,13 @@ const planVariable = "VIDEO_TUTORIALS_SANDBOX"
 
 // plan is what a process gives up, and keeps, before it becomes another program.
 type plan struct {
-	Memory    uint64   // bytes of address space
-	CPU       uint64   // seconds
-	Output    uint64   // bytes of one file
-	Processes uint64   // and threads; 0: as many as before
-	Nice      int      // how far it stands back behind others
-	Read      []string // folders of programs and libraries
-	Source    bool     // whether file 3 may be opened again to be read
-	Write     bool     // whether the working folder may be written
+	Memory    uint64 // bytes of address space
+	CPU       uint64 // seconds
+	Output    uint64 // bytes of one file
+	Processes uint64 // and threads; 0: as many as before
+	Nice      int    // how far it stands back behind others
+	Source    bool   // whether file 3 may be opened again to be read
+	Write     bool   // whether the working folder may be written
 }
 
 func init() {
@@ -57,7 +59,7 @@ func become(text string) error {
 	if err := giveUpPrivileges(); err != nil {
 		return err
 	}
-	if err := confine(p); err != nil {
+	if err := confine(p, os.Args[0]); err != nil {
 		return fmt.Errorf("restrict by Landlock: %w", err)
 	}
 	if err := standBack(p.Nice); err != nil {
@@ -87,13 +89,19 @@ func giveUpPrivileges() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("gain no privileges: %w", err)
 	}
-	// SECBIT_NOROOT, and locked: not even root regains them. Who may not set it has none.
-	const noRoot = 1<<0 | 1<<1
-	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noRoot, 0, 0, 0); err != nil && err != unix.EPERM {
+	// Who gains no privileges has no more of them after the start of a program than before,
+	// also as root; and what is not permitted any more is not ambient either.
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
 		return fmt.Errorf("give up privileges: %w", err)
 	}
 	return nil
 }
+
+// systemFolders are those of programs and libraries, and have nothing else in them. All of
+// /usr is not here: somebody may have put the site and its data there.
+var systemFolders = []string{"/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store", "/gnu/store"}
 
 const (
 	readFiles   = ll.AccessFSReadFile
@@ -104,10 +112,10 @@ const (
 )
 
 // confine takes from this thread all that Landlock knows of, as far as the kernel has it,
-// but for what the plan names. (The package above the one that is used here takes it from
+// but for the program, its libraries and what the plan names. (The package above the one that is used here takes it from
 // all threads, and for that looks for them in /proc, which in a namespace of its own shows
 // others.)
-func confine(p plan) error {
+func confine(p plan, program string) error {
 	version := landlockVersion()
 	if version == 0 {
 		return nil
@@ -136,18 +144,27 @@ func confine(p plan) error {
 			return fmt.Errorf("open %s: %w", path, err)
 		}
 		defer syscall.Close(fd)
+		var stat unix.Stat_t
+		if err := unix.Fstat(fd, &stat); err != nil {
+			return fmt.Errorf("look at %s: %w", path, err)
+		}
+		if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+			rights &^= ll.AccessFSReadDir
+		}
 		if err := ll.LandlockAddPathBeneathRule(rules, &ll.PathBeneathAttr{AllowedAccess: rights & attr.HandledAccessFS, ParentFd: fd}, 0); err != nil {
 			return fmt.Errorf("allow %s: %w", path, err)
 		}
 		return nil
 	}
-	for path, rights := range map[string]uint64{"/etc/ld.so.cache": readFiles, "/dev/null": readFiles | ll.AccessFSWriteFile | ll.AccessFSTruncate} {
-		if err := allow(path, rights); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	allowed := map[string]uint64{"/etc/ld.so.cache": readFiles, "/dev/null": readFiles | ll.AccessFSWriteFile | ll.AccessFSTruncate, program: runPrograms}
+	for _, folder := range systemFolders {
+		allowed[folder] = runPrograms
 	}
-	for _, folder := range p.Read {
-		if err := allow(folder, runPrograms); err != nil && !errors.Is(err, os.ErrNotExist) {
+	for _, library := range libraries(program) {
+		allowed[library] = readFiles
+	}
+	for path, rights := range allowed {
+		if err := allow(path, rights); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -163,6 +180,25 @@ func confine(p plan) error {
 	}
 	return ll.LandlockRestrictSelf(rules, 0)
 }
+
+// libraries returns those beside the folder of a program: /opt/ffmpeg/lib of
+// /opt/ffmpeg/bin/ffmpeg. What else is there, or beside the program, may be anything: the
+// data of the site where its folder is the one of ffmpeg, too.
+func libraries(program string) (files []string) {
+	folder := filepath.Join(filepath.Dir(program), "../lib")
+	if slices.Contains(systemFolders, folder) {
+		return nil
+	}
+	entries, _ := os.ReadDir(folder)
+	for _, entry := range entries {
+		if isLibrary.MatchString(entry.Name()) && !entry.IsDir() {
+			files = append(files, filepath.Join(folder, entry.Name()))
+		}
+	}
+	return files
+}
+
+var isLibrary = regexp.MustCompile(`^lib.*\.so(\.[0-9]+)*$`)
 
 // standBack lowers the priority, unless it is that low already.
 func standBack(nice int) error {
@@ -185,7 +221,7 @@ func limit(resource int, most uint64) error {
 
 // command prepares a process of this program that becomes the one of the job.
 func (e *Encoder) command(ctx context.Context, j job, cpu uint64) (*exec.Cmd, error) {
-	p := plan{Memory: e.config.Memory, CPU: cpu, Output: uint64(j.most), Read: e.programFolders, Source: j.source != "", Write: j.dir != ""}
+	p := plan{Memory: e.config.Memory, CPU: cpu, Output: uint64(j.most), Source: j.source != "", Write: j.dir != ""}
 	if j.source != "" || j.dir != "" {
 		p.Nice = 10 // pages come first
 	}

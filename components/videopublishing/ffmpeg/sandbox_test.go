@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -123,6 +124,88 @@ func TestSandboxKeepsFilesApart(t *testing.T) {
 	}
 }
 
+// copied puts a copy of a program into a folder.
+func copied(t *testing.T, name, dir string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name), read(t, path), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is beside ffmpeg, perhaps the data of the site, is not its business.
+func TestSandboxKeepsNeighboursApart(t *testing.T) {
+	if !confined(t) {
+		return
+	}
+	root := t.TempDir()
+	site, links := filepath.Join(root, "site"), filepath.Join(root, "links")
+	if err := os.Mkdir(links, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ffmpeg", "ffprobe"} {
+		copied(t, name, site)
+		if err := os.Symlink(filepath.Join(site, name), filepath.Join(links, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	neighbours := []string{"site/cookie-secret", "site/data/identity-key", "links/.env", "lib/film.mp4", "lib/data/film.mp4", ".env"}
+	for _, name := range neighbours {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(root, name), []byte("nobody may read this\n"))
+	}
+	path := os.Getenv("PATH")
+	for _, dir := range []string{site, links} {
+		t.Setenv("PATH", dir+string(filepath.ListSeparator)+path)
+		e, err := Find(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reads := func(j job, file string) (text string) {
+			j.program, j.args = "ffmpeg", []string{"-hide_banner", "-nostdin", "-v", "error", "-f", "data", "-i", file, "-map", "0", "-c", "copy", "-f", "data", "pipe:1"}
+			j.line = func(line string) (bool, error) { text += line; return true, nil }
+			if _, err := e.run(t.Context(), j); (err == nil) != (text != "") {
+				t.Errorf("%s: %q, %v", file, text, err)
+			}
+			return text
+		}
+		for _, name := range neighbours {
+			if text := reads(job{}, "file:"+filepath.Join(root, name)); text != "" {
+				t.Errorf("%s was read", name)
+			}
+		}
+		if text := reads(job{source: filepath.Join(root, neighbours[0])}, sourceURL); text != "nobody may read this" {
+			t.Errorf("the file of the job was read as %q", text)
+		}
+	}
+}
+
+// The libraries of a program that has a folder for itself are.
+func TestSandboxAllowsLibraries(t *testing.T) {
+	t.Parallel()
+	if !confined(t) {
+		return
+	}
+	root := t.TempDir()
+	copied(t, "cat", filepath.Join(root, "bin"))
+	if err := os.MkdirAll(filepath.Join(root, "lib/libfolder.so"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := running(t)
+	e.programs["cat"] = filepath.Join(root, "bin/cat")
+	for name, allowed := range map[string]bool{"libx.so": true, "libx-a.so.12.3": true, "libx.so.key": false, "libx.sock": false, "x.so": false, "key": false, "libfolder.so/libx.so": false} {
+		file := write(t, filepath.Join(root, "lib", name), []byte("text"))
+		if _, err := e.run(t.Context(), job{program: "cat", args: []string{file}}); (err == nil) != allowed {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestSandboxHasNoNetwork(t *testing.T) {
 	t.Parallel()
 	e := running(t, "bash")
@@ -196,6 +279,42 @@ func TestSandboxGivesUpPrivileges(t *testing.T) {
 		}
 		if _, err := e.run(t.Context(), job{program: "bash", args: []string{"-c", "renice -n 19 -p $$"}}); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Nothing stays of capabilities, not even of those that a start leaves as they are.
+func TestSandboxGivesUpCapabilities(t *testing.T) {
+	t.Parallel()
+	for _, isolated := range []bool{encoder(t).isolated, false} {
+		e := running(t, "bash")
+		e.isolated = isolated
+		cmd, err := e.command(t.Context(), job{program: "bash", args: []string{"-c", "echo there; read"}}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if os.Geteuid() == 0 && !isolated {
+			cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_KILL}
+		}
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		bufio.NewReader(out).ReadString('\n')
+		status := string(read(t, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)))
+		in.Close()
+		cmd.Wait() // read has found no line, which bash returns
+		for _, kind := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+			if !strings.Contains(status, kind+":\t0000000000000000\n") {
+				t.Errorf("isolated: %v, there is some %s:\n%s", isolated, kind, status)
+			}
 		}
 	}
 }
@@ -278,7 +397,8 @@ func TestEndingsThatAreNotTheFilesFault(t *testing.T) {
 		"killed":  {program: "bash", args: []string{"-c", "kill -KILL $$"}},
 		"told":    {program: "bash", args: []string{"-c", "kill -TERM $$"}},
 		"ffmpeg":  {program: "bash", args: []string{"-c", "exit 255"}},
-		"no room": {program: "bash", args: []string{"-c", "echo Holidays of Ada: No space left on device >&2; exit 1"}},
+		"no room": {program: "bash", args: []string{"-c", "echo Holidays of Ada: No space left on device >&2; exit 1"}, dir: t.TempDir()},
+		"quota":   {program: "bash", args: []string{"-c", "echo Disk quota exceeded >&2; exit 1"}, dir: t.TempDir()},
 		"no file": {program: "bash", source: "/nonexistent"},
 		"no dir":  {program: "bash", dir: "/nonexistent"},
 	} {
@@ -288,14 +408,51 @@ func TestEndingsThatAreNotTheFilesFault(t *testing.T) {
 			e.isolated = false // the first process of a namespace survives its own signals
 			_, err := e.run(t.Context(), j)
 			var refusal *Refusal
-			if err == nil || errors.As(err, &refusal) || strings.Contains(err.Error(), "Ada") || errors.Is(err, syscall.ENOSPC) != (name == "no room") {
+			if err == nil || errors.As(err, &refusal) || strings.Contains(err.Error(), "Ada") {
 				t.Errorf("it ended with %v", err)
 			}
 			var failed *Failure
-			if errors.As(err, &failed) != (j.source+j.dir == "") || name == "no room" && !strings.Contains(failed.Complaints, "Ada") {
+			if errors.As(err, &failed) != (name != "no file" && name != "no dir") || name == "no room" && !strings.Contains(failed.Complaints, "Ada") {
 				t.Errorf("it ended with %+v", failed)
 			}
 		})
+	}
+}
+
+// Where nothing is written no disk is full, and a title is no error.
+func TestTitlesAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	e := running(t, "bash")
+	_, err := e.run(t.Context(), job{program: "bash", args: []string{"-c", "echo No space left on device >&2; exit 1"}})
+	refusedAs(t, err, damaged)
+
+	lies := []string{"No space left on device", "Disk quota exceeded", "Resource temporarily unavailable", "Cannot allocate memory", "File too large"}
+	title := "title=" + strings.Join(lies, "\n[error] ") + "\n[mp4 @ 0x0] [error] " + strings.Join(lies, " ")
+	source := handIn(t, filepath.Join(t.TempDir(), "film.mp4"), append(words(picture+tone+h264fast+"-c:a aac -metadata"), title)...)
+	if _, err := encoder(t).Probe(t.Context(), source); err != nil {
+		t.Fatal(err)
+	}
+	// With sound that cannot be heard.
+	content := bytes.ReplaceAll(bytes.ReplaceAll(read(t, source), []byte("mp4a"), []byte("mhm1")), []byte("esds"), []byte("free"))
+	_, err = encoder(t).Probe(t.Context(), write(t, source, content))
+	refusedAs(t, err, damaged)
+	if err != nil && !strings.Contains(err.Error(), lies[0]) {
+		t.Errorf("the title was not printed: %v", err)
+	}
+
+	for text, want := range map[string]string{
+		"[info] a\n[error] b\nc\n[warning] d\n":                        "[error] b\nc\n",
+		"a\n  title : [error] b\n[aac @ 0x5f] [fatal] c\n":             "[aac @ 0x5f] [fatal] c\n",
+		"[a @ 0x1] [b,c @ 0x2] [error] d\n[info] [error] e\n[panic] f": "[a @ 0x1] [b,c @ 0x2] [error] d\n[panic] f",
+	} {
+		if found := errorsAmong(text); found != want {
+			t.Errorf("of %q there are %q", text, found)
+		}
+	}
+	var tail lastBytes
+	fmt.Fprint(&tail, strings.Repeat("long ", 1000)+"[error] Cannot allocate memory\n[error] last\n")
+	if text := tail.String(); text != "[error] last\n" {
+		t.Errorf("it ends with %q", text)
 	}
 }
 
