@@ -1,6 +1,8 @@
 package videopublishing
 
 import (
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -98,6 +100,7 @@ func TestTwoLooksAtATime(t *testing.T) {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // it complains where nobody waits for the rest
 	t.Cleanup(server.Close)
 	options.Set("endpoint", server.URL)
 	at.RawQuery = options.Encode()
