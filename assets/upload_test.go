@@ -315,20 +315,17 @@ func TestUploadIsPaused(t *testing.T) {
 	path, content := newFile(t, "long.mp4", whole)
 	hold := p.hold(sent)
 	p.open(t, ctx)
-	// The clock of the page goes fast, so that two looks tell how fast bytes move.
-	do(t, ctx, chromedp.Evaluate(`{
-		const now = performance.now.bind(performance)
-		let ahead = 0
-		performance.now = () => now() + 300 * ahead++
-	}`, nil), choose(path))
+	const facts = `.querySelector('[data-upload-facts]').textContent`
+	// Between two looks the clock goes on by as much as it takes to know how fast bytes move.
+	do(t, ctx, chromedp.Evaluate(`{ let looks = 0; performance.now = () => 300 * looks++ }`, nil), choose(path))
 	hold.await(t)
+	until(t, ctx, card(0)+facts)
 	hold = hold.passes(p, sent)
-	hold.await(t)
-	until(t, ctx, isIn(0, "uploading")+` && / · [\d.]+ [kMG]B a second · (a few seconds|about \d+ (s|min|h)) left$/.test(`+card(0)+`.querySelector('[data-upload-facts]').textContent)`)
+	until(t, ctx, isIn(0, "uploading")+` && / · [\d.]+ [kMG]B a second · (a few seconds|about \d+ (s|min|h)) left$/.test(`+card(0)+facts+`)`)
 	do(t, ctx, press(0, "pause"))
 	hold.release(p)
 	until(t, ctx, isIn(0, "paused")+` && /^Paused at \d+ %/.test(`+card(0)+`.querySelector('[data-upload-status]').textContent)`)
-	until(t, ctx, `!/second|left/.test(`+card(0)+`.querySelector('[data-upload-facts]').textContent)`)
+	until(t, ctx, `!/second|left/.test(`+card(0)+facts+`)`)
 	if err := eventually(ctx, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.atOnce == 0 }); err != nil {
 		t.Fatal("the upload goes on though it is paused")
 	}
