@@ -55,8 +55,8 @@ func TestACreatorPublishesWhileAnotherLooks(t *testing.T) {
 	home.goTo(s.url)
 	home.waitFor("the line is open", line("open"))
 	home.evaluate(`window.notReloaded = "same page"`)
-	creator := creatorTab(t, s, browser, "maker@example.com")
-	creator.goTo(s.url + "/creators-portal")
+	creator, way := creatorTab(t, s, browser, "maker@example.com"), newValve(t, s.url[len("http://"):])
+	creator.goTo(way.url + "/creators-portal")
 	creator.waitFor("the line is open", line("open"))
 	creator.evaluate(`window.notReloaded = "same page"`)
 	creator.waitFor("the page takes files", `document.querySelector('[data-upload-ready]')`)
@@ -65,6 +65,7 @@ func TestACreatorPublishesWhileAnotherLooks(t *testing.T) {
 	creator.fill(`[data-uploads] input[name="title"]`, "A film about a test picture")
 	creator.evaluate(`document.activeElement.blur()`)
 	creator.waitFor("the title is saved", `document.querySelector('[data-uploads] [data-upload-note="title"] [data-field="saved"]')`)
+	way.open(1 << 40) // who types is slower than this machine
 	creator.waitFor("all of it has arrived", `document.querySelector('[data-uploads] [data-upload]').dataset.state === "finished"`)
 	creator.waitFor("the work on it is seen", `Number(document.querySelector('[data-creators-video] [data-progress]')?.dataset.progress) > 0`)
 	id := creator.evaluate(`document.querySelector('[data-creators-video]').dataset.creatorsVideo`)

@@ -122,9 +122,9 @@ func (a *applicant) persist(ctx context.Context, method, path string, form url.V
 // The program is killed a hundred times while a hundred people register. Afterwards
 // each is registered once and has got one welcome mail. A second one is allowed only
 // where death came between the mail server's 250 and our event: nobody can do both at
-// once. No other test here runs beside it: the moments of death are drawn from how long
-// things took at its beginning.
+// once.
 func TestRegistrationsSurviveAHundredKills(t *testing.T) {
+	t.Parallel()
 	const people, kills, atOnce, mortal = 100, 100, 6, "mortal"
 	database, mails := dbtest.New(t), startMailServer(t)
 	env := []string{"SMTP_URL=" + mails.url, "PATH=/nowhere"} // who registers needs no ffmpeg, and each start would ask it
