@@ -78,7 +78,7 @@ func (r *AllReader) Next(ctx context.Context, limit int) ([]Raw, error) {
 }
 
 func (r *AllReader) page(ctx context.Context, source string, args ...any) ([]Raw, error) {
-	page, err := r.store.messages(ctx, source, args...)
+	page, err := r.store.messages(ctx, source, `data`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read all messages after %d: %w", r.position, err)
 	}

@@ -15,8 +15,11 @@ import (
 type ProjectionConfig struct {
 	// Name is the projection's name and that of its row in the table checkpoint.
 	Name string
-	// Category is the category that the projection follows.
+	// Category is the category that the projection follows; empty is all messages, in the
+	// order of their global positions and without a hole.
 	Category Category
+	// Tables are the tables of the view data that Apply writes.
+	Tables []string
 	// Apply brings the rows up to date with a batch, in the transaction that also
 	// moves the checkpoint, and returns the topics of what it changed: each is sent
 	// on the channel "views" as "<topic> <version>" when the transaction commits.

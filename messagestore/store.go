@@ -125,7 +125,7 @@ func writeError(err error) error {
 func (s *Store) Read(ctx context.Context, stream Stream, from int64) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
 		for {
-			page, err := s.messages(ctx, `get_stream_messages($1, $2, $3)`, string(stream), from, pageSize)
+			page, err := s.messages(ctx, `get_stream_messages($1, $2, $3)`, `data`, string(stream), from, pageSize)
 			if err != nil {
 				yield(Raw{}, fmt.Errorf("read %s from %d: %w", stream, from, err))
 				return
@@ -146,7 +146,7 @@ func (s *Store) Read(ctx context.Context, stream Stream, from int64) iter.Seq2[R
 // Last returns the last message of a stream, or the last of one type where kind
 // is not empty. It fails with [ErrNoMessage] where there is none.
 func (s *Store) Last(ctx context.Context, stream Stream, kind string) (Raw, error) {
-	page, err := s.messages(ctx, `get_last_stream_message($1, nullif($2::varchar, ''))`, string(stream), kind)
+	page, err := s.messages(ctx, `get_last_stream_message($1, nullif($2::varchar, ''))`, `data`, string(stream), kind)
 	if err != nil {
 		return Raw{}, fmt.Errorf("last message of %s: %w", stream, err)
 	}
@@ -208,7 +208,7 @@ func (s *Store) ReadCategory(ctx context.Context, category Category, q CategoryQ
 	if q.Group.Size > 0 {
 		member, size = &q.Group.Member, &q.Group.Size
 	}
-	page, err := s.messages(ctx, `get_category_messages($1, $2, $3, nullif($4::varchar, ''), $5, $6)`,
+	page, err := s.messages(ctx, `get_category_messages($1, $2, $3, nullif($4::varchar, ''), $5, $6)`, `data`,
 		string(category), q.From, q.Limit, string(q.Correlation), member, size)
 	if err != nil {
 		return nil, fmt.Errorf("read category %s from %d: %w", category, q.From, err)
@@ -216,19 +216,25 @@ func (s *Store) ReadCategory(ctx context.Context, category Category, q CategoryQ
 	return page, nil
 }
 
-// head returns the global position of a category's last message, 0 for none.
+// head returns the global position of a category's last message, 0 for none; that of the
+// last message of all where the category is empty.
 func (s *Store) head(ctx context.Context, category Category) (head int64, err error) {
-	err = s.pool.QueryRow(ctx, `
-		SELECT coalesce((SELECT global_position FROM message_store.messages WHERE message_store.category(stream_name) = $1
-			ORDER BY message_store.category(stream_name) DESC, global_position DESC LIMIT 1), 0)`, string(category)).Scan(&head)
+	if category == "" {
+		err = s.pool.QueryRow(ctx, `SELECT coalesce(max(global_position), 0) FROM message_store.messages`).Scan(&head)
+	} else {
+		err = s.pool.QueryRow(ctx, `
+			SELECT coalesce((SELECT global_position FROM message_store.messages WHERE message_store.category(stream_name) = $1
+				ORDER BY message_store.category(stream_name) DESC, global_position DESC LIMIT 1), 0)`, string(category)).Scan(&head)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("head of %s: %w", category, err)
 	}
 	return head, nil
 }
 
-func (s *Store) messages(ctx context.Context, source string, args ...any) ([]Raw, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, stream_name, type, position, global_position, time, data, metadata FROM message_store.`+source, args...)
+// messages reads from a function or table of Message DB; data is how the body is asked for.
+func (s *Store) messages(ctx context.Context, source, data string, args ...any) ([]Raw, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, stream_name, type, position, global_position, time, `+data+`, metadata FROM message_store.`+source, args...)
 	if err != nil {
 		return nil, err
 	}
