@@ -31,6 +31,9 @@ var problems = map[int]views.Problem{
 	http.StatusServiceUnavailable:    {Title: "Back in a moment", Explanation: "The site is starting, stopping, waiting for its database or has too much to do. Nothing is lost; try again shortly.", Action: "Try again"},
 }
 
+// notYours is what somebody is told who is signed in, but has not the role that a page is for.
+var notYours = views.Problem{Title: "This is not open to you", Explanation: "This page is for people with another role. Whoever runs the site can give it to you."}
+
 func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		status := http.StatusInternalServerError
@@ -61,8 +64,13 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			problem = views.Problem{Title: "Something went wrong here", Explanation: "It is our fault, not yours. What you did before is kept; trying again may help.", Action: "Try again"}
 		}
 		if known != nil && known.Message != http.StatusText(status) {
-			if text, ok := known.Message.(string); ok && status < 500 {
-				problem.Explanation = text
+			switch told := known.Message.(type) {
+			case views.Problem:
+				problem = told
+			case string:
+				if status < 500 {
+					problem.Explanation = told
+				}
 			}
 		}
 		if problem.Action == "Try again" {

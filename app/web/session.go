@@ -190,6 +190,23 @@ func (s *Sessions) SignedIn(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// Has lets only those pass who are signed in and have a role. Whoever is not signed in is
+// answered as by [Sessions.SignedIn], others get 403.
+func (s *Sessions) Has(role string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return s.SignedIn(func(c echo.Context) error {
+			person, _, err := s.Person(c)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(person.Roles, role) {
+				return echo.NewHTTPError(http.StatusForbidden, notYours)
+			}
+			return next(c)
+		})
+	}
+}
+
 // Secure reports whether a cookie is to be sent over TLS only.
 func (s *Sessions) Secure(c echo.Context) bool { return s.secure || c.IsTLS() }
 

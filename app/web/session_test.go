@@ -29,6 +29,7 @@ type visit struct {
 	asked    int
 	fails    error
 	ended    map[string]bool
+	roles    []string
 	changes  int64 // generation of the person's password
 }
 
@@ -75,6 +76,7 @@ func newVisit(t *testing.T) *visit {
 		return "", nil
 	})
 	v.router.Any("/account", func(c echo.Context) error { return c.String(http.StatusOK, "account") }, s.SignedIn)
+	v.router.Any("/librarians", func(c echo.Context) error { return c.String(http.StatusOK, "books") }, s.Has("librarian"))
 	Get(v.router, "/broken", func(c echo.Context) error { return errors.New("broken") })
 	return v
 }
@@ -87,7 +89,7 @@ func (v *visit) who(_ context.Context, userID, sessionID string, generation int6
 	if userID != anna || generation != v.changes || v.ended[sessionID] {
 		return Person{}, false, nil
 	}
-	return Person{UserID: userID, SessionID: sessionID, Email: "anna@example.com"}, true, nil
+	return Person{UserID: userID, SessionID: sessionID, Email: "anna@example.com", Roles: v.roles}, true, nil
 }
 
 func (v *visit) handle(path string, handler func(c echo.Context) (string, error)) {
@@ -381,6 +383,42 @@ func TestSignedIn(t *testing.T) {
 		v.ended["s1"] = true
 		if answer = v.do(request()); answer.Code != test.status {
 			t.Errorf("%+v: ended: %d", test, answer.Code)
+		}
+	}
+}
+
+// Who is signed in without the role is told so; everybody else is answered as by SignedIn.
+func TestHas(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		method, header, value  string
+		anonymous, other, with int
+	}{
+		{http.MethodGet, "", "", http.StatusSeeOther, http.StatusForbidden, http.StatusOK},
+		{http.MethodPost, "", "", http.StatusSeeOther, http.StatusForbidden, http.StatusOK},
+		{http.MethodGet, "Accept", "text/event-stream", http.StatusUnauthorized, http.StatusForbidden, http.StatusOK},
+	} {
+		v := newVisit(t)
+		do := func() *httptest.ResponseRecorder {
+			r := httptest.NewRequest(test.method, "/librarians", nil)
+			if test.header != "" {
+				r.Header.Set(test.header, test.value)
+			}
+			return v.do(r)
+		}
+		if a := do(); a.Code != test.anonymous {
+			t.Errorf("%+v: anonymous: %d", test, a.Code)
+		}
+		v.get("/log-in?session=s1")
+		for _, roles := range [][]string{nil, {"creator"}, {"librarian2"}} {
+			v.roles = roles
+			if a := do(); a.Code != test.other || strings.Contains(a.Body.String(), "books") || !strings.Contains(a.Body.String(), "not open to you") {
+				t.Errorf("%+v: with %v: %d %s", test, roles, a.Code, a.Body)
+			}
+		}
+		v.roles = []string{"creator", "librarian"}
+		if a := do(); a.Code != test.with || a.Body.String() != "books" || a.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%+v: with the role: %d %s", test, a.Code, a.Body)
 		}
 	}
 }
