@@ -142,8 +142,7 @@ func (sh *shift) readAhead(ctx context.Context) error {
 	for _, m := range batch {
 		sh.read = m.GlobalPosition
 		p, parked := sh.at.Parked[m.Stream]
-		handled := slices.ContainsFunc(sh.config.Handlers, func(h Handler) bool { return h.kind == m.Type })
-		if handled && (!parked || p.Released) {
+		if handles(sh.config.Handlers, m.Type) && (!parked || p.Released) {
 			sh.tasks = append(sh.tasks, &task{stream: m.Stream, message: m})
 		} else {
 			sh.passed++
@@ -165,7 +164,8 @@ func (sh *shift) begin(ctx context.Context) {
 		if draining || sh.running == sh.config.Concurrency {
 			return
 		}
-		if !busy[t.stream] && !t.running && !now.Before(t.notBefore) {
+		held := t.released && sh.s.paused() || !t.released && sh.s.past(t.message.GlobalPosition)
+		if !busy[t.stream] && !t.running && !held && !now.Before(t.notBefore) {
 			t.running = true
 			sh.running++
 			go func() {
@@ -179,7 +179,7 @@ func (sh *shift) begin(ctx context.Context) {
 
 func (sh *shift) handle(ctx context.Context, t *task) error {
 	if !t.released {
-		return Handle(ctx, t.message, sh.config.Handlers...)
+		return sh.consumer.handle(ctx, sh.s, t.message)
 	}
 	for m, err := range sh.store.Read(ctx, t.stream, t.message.Position) {
 		if err != nil {
@@ -192,7 +192,7 @@ func (sh *shift) handle(ctx context.Context, t *task) error {
 			t.attempts = 0
 		}
 		t.message = m
-		if err := Handle(ctx, m, sh.config.Handlers...); err != nil {
+		if err := sh.consumer.handle(ctx, sh.s, m); err != nil {
 			return err
 		}
 	}
@@ -253,7 +253,7 @@ func (sh *shift) next() (at time.Time) {
 		at = cmp.Or(sh.own.notBefore, time.Now())
 	}
 	for _, t := range sh.tasks {
-		waits := t.tries > 0 && !t.running && sh.running < sh.config.Concurrency
+		waits := t.tries > 0 && !t.running && sh.running < sh.config.Concurrency && !sh.s.paused()
 		if waits && (at.IsZero() || t.notBefore.Before(at)) {
 			at = t.notBefore
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // PositionCategory is the category of the streams in which component
@@ -52,8 +53,8 @@ func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 	if c.Concurrency > 0 {
 		w = concurrent{one}
 	}
-	s := newSubscription(name, c.Category, w)
-	s.lock = one.lock
+	s := newSubscription(store, name, c.Category, w)
+	s.lock, s.group, s.handlers = one.lock, c.Group, c.Handlers
 	return s
 }
 
@@ -68,6 +69,8 @@ func (read) MessageType() string { return "Read" }
 // streamReleased asks the active process to try a parked stream again.
 type streamReleased struct {
 	Stream Stream `json:"stream"`
+	// Skip is the position of the message to leave out, if it is the one that failed.
+	Skip *int64 `json:"skip,omitempty"`
 }
 
 func (streamReleased) MessageType() string { return "StreamReleased" }
@@ -96,7 +99,16 @@ func (c *consumer) ready(ctx context.Context, s *Subscription, refresh bool) (bo
 	taken := c.lock.taken.Load()
 	if !c.lock.held.Load() {
 		s.unsaved.Store(false)
-		s.standby(s.Status().Position, nil)
+		status := s.Status()
+		at := read{status.Position, status.Parked}
+		if refresh || s.takeTick() { // what the active one has saved
+			last, err := c.last(ctx)
+			if err != nil {
+				return false, err
+			}
+			at = last.Data
+		}
+		s.standby(at.Position, at.Parked)
 		return false, nil
 	}
 	if c.loaded != taken {
@@ -117,6 +129,9 @@ func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
 	if active, err := c.ready(ctx, s, ticked); !active || err != nil {
 		return false, err
 	}
+	if s.past(c.at.Position + 1) {
+		return c.idle(ctx, s, ticked)
+	}
 	if err := c.retryReleased(ctx, s); err != nil {
 		return false, err
 	}
@@ -128,6 +143,9 @@ func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
 	for _, m := range batch {
 		if ctx.Err() != nil || s.draining() { // the lock is lost, or it is time to stop
 			return false, ctx.Err()
+		}
+		if s.past(m.GlobalPosition) {
+			return c.idle(ctx, s, ticked)
 		}
 		if _, parked := c.at.Parked[m.Stream]; !parked {
 			if err := c.try(ctx, s, m); err != nil {
@@ -155,10 +173,20 @@ func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
 	return more, err
 }
 
+// idle is a step of a paused subscription that may handle nothing further.
+func (c *consumer) idle(ctx context.Context, s *Subscription, ticked bool) (more bool, err error) {
+	s.progressed(c.at.Position, 0, c.at.Parked, false)
+	if ticked && c.handled > 0 {
+		err = c.save(ctx)
+		s.unsaved.Store(c.handled > 0)
+	}
+	return false, err
+}
+
 // try handles one message; after too many attempts it parks the message's stream
 // and reports success.
 func (c *consumer) try(ctx context.Context, s *Subscription, m Raw) error {
-	err := Handle(ctx, m, c.config.Handlers...)
+	err := c.handle(ctx, s, m)
 	if err == nil || ctx.Err() != nil || IsTransient(err) {
 		return err
 	}
@@ -188,7 +216,7 @@ func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
 				err = ctx.Err()
 			}
 			if err == nil && m.GlobalPosition <= c.at.Position {
-				err = Handle(ctx, m, c.config.Handlers...)
+				err = c.handle(ctx, s, m)
 			}
 			if err != nil && IsTransient(err) {
 				c.at.Parked[stream] = p
@@ -211,21 +239,38 @@ func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
 	return nil
 }
 
+func (c *consumer) handle(ctx context.Context, s *Subscription, m Raw) error {
+	began := time.Now()
+	err := Handle(ctx, m, c.config.Handlers...)
+	s.observed(m, c.config.Handlers, began, err)
+	return err
+}
+
 func (c *consumer) load(ctx context.Context) error {
-	c.at, c.version, c.saving, c.attempts, c.handled = read{}, NoStream, "", 0, 0
-	last, err := c.store.Last(ctx, c.stream, read{}.MessageType())
-	switch {
-	case errors.Is(err, ErrNoMessage):
-	case err != nil:
+	last, err := c.last(ctx)
+	if err != nil {
 		return err
-	default:
-		m, err := Decode[read](last)
-		if err != nil {
-			return err
-		}
-		c.at, c.version = m.Data, m.Position
 	}
+	c.at, c.version, c.saving, c.attempts, c.handled = last.Data, last.Position, "", 0, 0
 	return c.refresh(ctx)
+}
+
+// last returns the position that was saved last; before the first it is that of a stream
+// without messages.
+func (c *consumer) last(ctx context.Context) (Message[read], error) {
+	last, err := c.store.Last(ctx, c.stream, read{}.MessageType())
+	if errors.Is(err, ErrNoMessage) {
+		return Message[read]{Position: NoStream}, nil
+	}
+	if err != nil {
+		return Message[read]{}, err
+	}
+	return Decode[read](last)
+}
+
+func (c *consumer) saved(ctx context.Context) (int64, error) {
+	last, err := c.last(ctx)
+	return last.Data.Position, err
 }
 
 // refresh applies what others wrote to the position stream since. A position that
@@ -248,10 +293,16 @@ func (c *consumer) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p, ok := c.at.Parked[released.Data.Stream]; ok {
-			p.Released = true
-			c.at.Parked[released.Data.Stream] = p
+		p, parked := c.at.Parked[released.Data.Stream]
+		skip := released.Data.Skip
+		if !parked || skip != nil && *skip != p.Position {
+			continue
 		}
+		p.Released = true
+		if skip != nil {
+			p.Position, p.Attempts = p.Position+1, 0
+		}
+		c.at.Parked[released.Data.Stream] = p
 	}
 	return nil
 }
@@ -274,8 +325,8 @@ func (c *consumer) save(ctx context.Context) error {
 	return nil
 }
 
-func (c *consumer) release(ctx context.Context, stream Stream) error {
-	_, err := c.store.Write(ctx, c.stream, streamReleased{stream})
+func (c *consumer) release(ctx context.Context, stream Stream, skip *int64) error {
+	_, err := c.store.Write(ctx, c.stream, streamReleased{stream, skip})
 	return err
 }
 

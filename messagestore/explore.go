@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Query says which messages [Store.Find] returns. At most one of the fields up to
@@ -58,6 +60,9 @@ func (s *Store) Find(ctx context.Context, q Query) ([]Raw, error) {
 		which, key, of = metadataIs("causationMessageGlobalPosition"), metadataKey("causationMessageGlobalPosition"), fmt.Sprint(q.CausedBy)
 	default:
 		which, key, of = `$1 = ''`, ``, ""
+	}
+	if text := fmt.Sprint(of); strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+		return nil, nil // Postgres would refuse the question, and holds no such text
 	}
 	at, position := `global_position`, `$2::bigint`
 	if q.Stream != "" { // whose index knows positions in the stream

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -52,7 +53,7 @@ func NewProjection(store *Store, views *pgxpool.Pool, c ProjectionConfig) *Subsc
 	if c.Limit == 0 {
 		c.Limit = 5 * pageSize
 	}
-	return newSubscription(c.Name, c.Category, &projection{store: store, views: views, config: c})
+	return newSubscription(store, c.Name, c.Category, &projection{store: store, views: views, config: c})
 }
 
 type projection struct {
@@ -60,6 +61,7 @@ type projection struct {
 	views  *pgxpool.Pool
 	config ProjectionConfig
 
+	all     *AllReader // of a projection over all messages
 	created bool
 	// careful: a batch has failed, so its messages are applied one by one, each
 	// under a savepoint, to find the one that is wrong.
@@ -91,9 +93,12 @@ type checkpoint struct {
 	parked   map[Stream]ParkedStream
 	topics   []string // in the order of the changes, each once
 	changed  bool
+	observed bool
+	applied  []Raw // where observed
 }
 
 func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err error) {
+	began := time.Now()
 	if err := p.create(ctx); err != nil {
 		return false, err
 	}
@@ -102,7 +107,7 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 		return false, fmt.Errorf("begin for %s: %w", p.config.Name, err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	var at checkpoint
+	at := checkpoint{observed: s.observe != nil}
 	row := `SELECT position, version + 1, parked FROM checkpoint WHERE name = $1`
 	err = tx.QueryRow(ctx, row+` FOR UPDATE SKIP LOCKED`, p.config.Name).Scan(&at.position, &at.version, &at.parked)
 	if errors.Is(err, pgx.ErrNoRows) { // another process is at it
@@ -116,12 +121,20 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 	if err != nil {
 		return false, fmt.Errorf("checkpoint of %s: %w", p.config.Name, err)
 	}
+	if s.past(at.position + 1) {
+		s.progressed(at.position, 0, at.parked, false)
+		return false, nil
+	}
 	if err := p.retryReleased(ctx, tx, &at); err != nil {
 		return false, err
 	}
 	batch, err := p.read(ctx, at.position+1)
 	if err != nil {
 		return false, err
+	}
+	more = len(batch) == p.config.Limit || p.config.Category == "" && len(batch) > 0 // a hole ends a batch of all
+	if i := slices.IndexFunc(batch, func(m Raw) bool { return s.past(m.GlobalPosition) }); i >= 0 {
+		batch, more = batch[:i], false
 	}
 	handled, failure := p.applyBatch(ctx, tx, s, batch, &at)
 	if failure != nil && (handled == 0 && !at.changed || !p.careful || IsTransient(failure)) {
@@ -134,8 +147,10 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 		if err := tx.Commit(ctx); err != nil {
 			return false, fmt.Errorf("commit of %s: %w", p.config.Name, err)
 		}
+		if len(at.applied) > 0 {
+			s.observe(Observation{Subscription: s.name, Messages: at.applied, Began: began, Ended: time.Now(), Topics: at.topics, Version: at.version})
+		}
 	}
-	more = len(batch) == p.config.Limit
 	s.progressed(at.position, handled, at.parked, more)
 	return more, failure
 }
@@ -169,6 +184,12 @@ func (p *projection) read(ctx context.Context, from int64) (batch []Raw, err err
 }
 
 func (p *projection) readFrom(ctx context.Context, from int64) ([]Raw, error) {
+	if p.config.Category == "" {
+		if p.all == nil || p.all.Position() != from-1 {
+			p.all = p.store.All(from - 1)
+		}
+		return p.all.Next(ctx, p.config.Limit)
+	}
 	return p.store.ReadCategory(ctx, p.config.Category, CategoryQuery{From: from, Limit: p.config.Limit})
 }
 
@@ -277,6 +298,9 @@ func (p *projection) apply(ctx context.Context, tx pgx.Tx, b Batch, at *checkpoi
 			at.topics = append(at.topics, t)
 		}
 	}
+	if at.observed {
+		at.applied = append(at.applied, b.Messages...)
+	}
 	return nil
 }
 
@@ -367,9 +391,19 @@ func (p *projection) save(ctx context.Context, tx pgx.Tx, at *checkpoint) error 
 	return nil
 }
 
-func (p *projection) release(ctx context.Context, stream Stream) error {
+func (p *projection) release(ctx context.Context, stream Stream, skip *int64) error {
 	_, err := p.views.Exec(ctx, `
-		UPDATE checkpoint SET parked = jsonb_set(parked, ARRAY[$2::text, 'released'], 'true')
-		WHERE name = $1 AND parked ? $2::text`, p.config.Name, string(stream))
+		UPDATE checkpoint SET parked = jsonb_set(parked, ARRAY[$2::text], parked -> $2::text || '{"released": true}' ||
+			CASE WHEN $3::bigint IS NULL THEN '{}' ELSE jsonb_build_object('position', $3::bigint + 1, 'attempts', 0) END)
+		WHERE name = $1 AND parked ? $2::text AND ($3::bigint IS NULL OR (parked -> $2::text ->> 'position')::bigint = $3::bigint)`,
+		p.config.Name, string(stream), skip)
 	return err
+}
+
+func (p *projection) saved(ctx context.Context) (position int64, err error) {
+	err = p.views.QueryRow(ctx, `SELECT position FROM checkpoint WHERE name = $1`, p.config.Name).Scan(&position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	return position, err
 }

@@ -28,6 +28,8 @@ const (
 	Retrying State = "retrying"
 	// Parked: it has handled everything but the streams that it set aside.
 	Parked State = "parked"
+	// Paused: somebody has it wait; see [Subscriptions.Pause].
+	Paused State = "paused"
 	// Draining: it is stopping and finishes what it began.
 	Draining State = "draining"
 )
@@ -37,6 +39,8 @@ type Status struct {
 	Name     string   `json:"name"`
 	Category Category `json:"category"`
 	State    State    `json:"state"`
+	// Paused says that it handles nothing until it is resumed or stepped.
+	Paused bool `json:"paused,omitempty"`
 	// Position is the global position up to which all is handled; Head is that of
 	// the category's last message.
 	Position int64 `json:"position"`
@@ -84,11 +88,16 @@ type Subscription struct {
 	name     string
 	category Category
 	worker   worker
+	store    *Store
+	group    Group
+	handlers []Handler   // none for a projection
 	lock     *lock       // nil for a projection, which locks its checkpoint
 	unsaved  atomic.Bool // there is a position worth saving when nothing is going on
 	wake     chan struct{}
 	log      *slog.Logger
 	retryIn  func(attempt int) time.Duration
+	limit    atomic.Int64 // the greatest global position that may be handled
+	observe  func(Observation)
 
 	mu      sync.Mutex
 	status  Status
@@ -103,8 +112,11 @@ type worker interface {
 	// step handles the next messages; it reports whether more are likely. What it
 	// could not handle it leaves for the next step, which tries again.
 	step(ctx context.Context, s *Subscription) (more bool, err error)
-	// release asks whoever is active to try a parked stream again.
-	release(ctx context.Context, stream Stream) error
+	// release asks whoever is active to try a parked stream again; where skip is not nil,
+	// after the message at that position, and only if it is the one that failed.
+	release(ctx context.Context, stream Stream, skip *int64) error
+	// saved returns the position that was saved last, by any process.
+	saved(ctx context.Context) (int64, error)
 	// stop saves what there is to save.
 	stop(ctx context.Context, s *Subscription) error
 }
@@ -117,15 +129,17 @@ type lock struct {
 	taken atomic.Int64
 }
 
-func newSubscription(name string, category Category, w worker) *Subscription {
-	return &Subscription{
-		name: name, category: category, worker: w, log: slog.New(slog.DiscardHandler),
+func newSubscription(store *Store, name string, category Category, w worker) *Subscription {
+	s := &Subscription{
+		name: name, category: category, worker: w, store: store, log: slog.New(slog.DiscardHandler),
 		wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		status: Status{Name: name, Category: category, State: Standby},
 		retryIn: func(attempt int) time.Duration {
 			return min(jitter(50*time.Millisecond<<min(attempt-1, 10)), 10*time.Second)
 		},
 	}
+	s.limit.Store(unlimited)
+	return s
 }
 
 // Name returns the subscription's name, unique in the system.
@@ -143,7 +157,7 @@ func (s *Subscription) Status() Status {
 // Release asks for another attempt at a parked stream, from any process: the
 // active one tries its messages in order and unparks it when all went through.
 func (s *Subscription) Release(ctx context.Context, stream Stream) error {
-	if err := s.worker.release(ctx, stream); err != nil {
+	if err := s.worker.release(ctx, stream, nil); err != nil {
 		return fmt.Errorf("release %s for %s: %w", stream, s.name, err)
 	}
 	s.nudge()
@@ -230,6 +244,8 @@ func (status *Status) progressed(position int64, handled int, parked map[Stream]
 	}
 	switch {
 	case status.State == Draining:
+	case status.Paused:
+		status.State = Paused
 	case more:
 		status.State = CatchingUp
 	case len(parked) > 0:
@@ -300,6 +316,9 @@ type Subscriptions struct {
 	listener Listener
 	log      *slog.Logger
 	all      []*Subscription
+
+	controls   chan struct{} // capacity 1: there may be something that steers them
+	controlled atomic.Int64  // up to this global position it is obeyed
 }
 
 // NewSubscriptions returns the subscriptions of a process, to be run together.
@@ -309,7 +328,7 @@ func NewSubscriptions(config *pgx.ConnConfig, log *slog.Logger, all ...*Subscrip
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Subscriptions{log: log, all: all}
+	s := &Subscriptions{log: log, all: all, controls: make(chan struct{}, 1)}
 	for _, sub := range all {
 		sub.log = log
 	}
@@ -325,6 +344,14 @@ func (s *Subscriptions) Run(ctx context.Context) error {
 	listened := make(chan struct{})
 	go func() { defer close(listened); s.listener.Run(listening) }()
 	var running sync.WaitGroup
+	if len(s.all) > 0 {
+		begun := make(chan struct{})
+		running.Go(func() { s.obeyControls(ctx, begun) })
+		select { // one that is paused does not run for a moment first
+		case <-begun:
+		case <-ctx.Done():
+		}
+	}
 	for _, sub := range s.all {
 		running.Go(func() { sub.run(ctx) })
 	}
@@ -368,9 +395,19 @@ func (s *Subscriptions) CaughtUp(ctx context.Context, store *Store) error {
 func (s *Subscriptions) notified(payload string) {
 	category := payload[:max(strings.LastIndexByte(payload, ' '), 0)]
 	for _, sub := range s.all {
-		if string(sub.category) == category {
+		if string(sub.category) == category || sub.category == "" {
 			sub.nudge()
 		}
+	}
+	if category == string(ControlCategory) {
+		s.wakeControls()
+	}
+}
+
+func (s *Subscriptions) wakeControls() {
+	select {
+	case s.controls <- struct{}{}:
+	default:
 	}
 }
 
@@ -379,6 +416,7 @@ func (s *Subscriptions) connected() {
 	for _, sub := range s.all {
 		sub.nudge()
 	}
+	s.wakeControls()
 }
 
 // disconnected ends what the lost locks protected: somebody else may be active now.
@@ -408,15 +446,21 @@ func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 		status := sub.Status()
 		categories[i], positions[i] = string(status.Category), status.Position
 	}
+	categories, positions = append(categories, string(ControlCategory)), append(positions, s.controlled.Load())
 	// The order by both columns of messages_category keeps the planner from walking
-	// the primary key through all other categories.
+	// the primary key through all other categories. The empty category is all of them.
 	rows, err := conn.Query(ctx, `
-		SELECT coalesce((SELECT m.global_position FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
-		         ORDER BY message_store.category(m.stream_name) DESC, m.global_position DESC LIMIT 1), 0),
-		       (SELECT count(*) FROM (SELECT FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
-		         AND m.global_position > s.position ORDER BY message_store.category(m.stream_name), m.global_position LIMIT 10000) waiting),
-		       coalesce((SELECT extract(epoch FROM (now() AT TIME ZONE 'utc') - m.time) FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
-		         AND m.global_position > s.position ORDER BY message_store.category(m.stream_name), m.global_position LIMIT 1), 0)::float8
+		SELECT CASE s.category WHEN '' THEN (SELECT coalesce(max(global_position), 0) FROM message_store.messages) ELSE
+		         coalesce((SELECT m.global_position FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
+		         ORDER BY message_store.category(m.stream_name) DESC, m.global_position DESC LIMIT 1), 0) END,
+		       CASE s.category WHEN '' THEN (SELECT count(*) FROM (SELECT FROM message_store.messages m WHERE m.global_position > s.position
+		         ORDER BY m.global_position LIMIT 10000) waiting) ELSE
+		         (SELECT count(*) FROM (SELECT FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
+		         AND m.global_position > s.position ORDER BY message_store.category(m.stream_name), m.global_position LIMIT 10000) waiting) END,
+		       coalesce(CASE s.category WHEN '' THEN (SELECT extract(epoch FROM (now() AT TIME ZONE 'utc') - m.time) FROM message_store.messages m
+		         WHERE m.global_position > s.position ORDER BY m.global_position LIMIT 1) ELSE
+		         (SELECT extract(epoch FROM (now() AT TIME ZONE 'utc') - m.time) FROM message_store.messages m WHERE message_store.category(m.stream_name) = s.category
+		         AND m.global_position > s.position ORDER BY message_store.category(m.stream_name), m.global_position LIMIT 1) END, 0)::float8
 		FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS s(category, position, n) ORDER BY s.n`, categories, positions)
 	if err != nil {
 		return fmt.Errorf("heads of categories: %w", err)
@@ -425,6 +469,12 @@ func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 	var head, waiting int64
 	var age float64
 	_, err = pgx.ForEachRow(rows, []any{&head, &waiting, &age}, func() error {
+		if i == len(s.all) {
+			if waiting > 0 {
+				s.wakeControls()
+			}
+			return nil
+		}
 		sub := s.all[i]
 		i++
 		sub.mu.Lock()

@@ -1,0 +1,50 @@
+package messagestore
+
+import (
+	"slices"
+	"time"
+)
+
+// Observation is what a subscription has just done.
+type Observation struct {
+	// Subscription is its name.
+	Subscription string
+	// Messages are what it handled: one for a component's handler, those of a committed
+	// transaction for a projection.
+	Messages []Raw
+	// Began and Ended frame the work.
+	Began, Ended time.Time
+	// Topics and Version are those of a projection's transaction.
+	Topics  []string
+	Version int64
+	// Err is why a handler's try failed; a transaction that failed is not observed.
+	Err error
+}
+
+// Observe has f called with all that the subscriptions do, from many goroutines. It stands
+// before Run; f must be quick and keep the messages unchanged.
+func (s *Subscriptions) Observe(f func(Observation)) {
+	for _, sub := range s.all {
+		sub.observe = f
+	}
+}
+
+// observed tells of one message that handlers had; nobody is told of a type that has none.
+func (s *Subscription) observed(m Raw, handlers []Handler, began time.Time, err error) {
+	if s.observe == nil || !handles(handlers, m.Type) {
+		return
+	}
+	s.observe(Observation{Subscription: s.name, Messages: []Raw{m}, Began: began, Ended: time.Now(), Err: err})
+}
+
+func handles(handlers []Handler, kind string) bool {
+	return slices.ContainsFunc(handlers, func(h Handler) bool { return h.kind == kind })
+}
+
+// Handles returns the types that a component's subscription handles; nil for a projection.
+func (s *Subscription) Handles() (kinds []string) {
+	for _, h := range s.handlers {
+		kinds = append(kinds, h.kind)
+	}
+	return kinds
+}
