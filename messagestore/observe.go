@@ -14,9 +14,11 @@ type Observation struct {
 	Messages []Raw
 	// Began and Ended frame the work.
 	Began, Ended time.Time
-	// Topics and Version are those of a projection's transaction.
-	Topics  []string
-	Version int64
+	// Projected says that it is a projection's transaction, whose Topics and Version these
+	// are.
+	Projected bool
+	Topics    []string
+	Version   int64
 	// Err is why a handler's try failed; a transaction that failed is not observed.
 	Err error
 }

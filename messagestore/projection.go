@@ -148,7 +148,7 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 			return false, fmt.Errorf("commit of %s: %w", p.config.Name, err)
 		}
 		if len(at.applied) > 0 {
-			s.observe(Observation{Subscription: s.name, Messages: at.applied, Began: began, Ended: time.Now(), Topics: at.topics, Version: at.version})
+			s.observe(Observation{Subscription: s.name, Messages: at.applied, Began: began, Ended: time.Now(), Projected: true, Topics: at.topics, Version: at.version})
 		}
 	}
 	s.progressed(at.position, handled, at.parked, more)

@@ -104,6 +104,7 @@ func (s *Store) Write(ctx context.Context, stream Stream, body Body, options ...
 	if err != nil {
 		return 0, fmt.Errorf("write %s to %s: %w", body.MessageType(), stream, writeError(err))
 	}
+	note(ctx, Written{ID: w.id, Stream: stream, Type: body.MessageType(), Position: position, Metadata: w.metadata})
 	return position, nil
 }
 
