@@ -45,15 +45,15 @@ func WelcomeEmailID(userID string) string { return messagestore.DeriveID("email"
 // Register asks to register a person.
 type Register struct {
 	UserID       string `json:"userId"`
-	Email        string `json:"email"`
-	PasswordHash string `json:"passwordHash"`
+	Email        string `json:"email" mask:"true"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // ConfirmEmail says that whoever reads the mail of an address followed the link
 // that went there: the person's own, or the one that they change to.
 type ConfirmEmail struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 }
 
 // RequestConfirmation asks for another mail with a link that confirms the address.
@@ -72,33 +72,33 @@ type RequestPasswordReset struct {
 type ResetPassword struct {
 	UserID       string `json:"userId"`
 	ResetID      string `json:"resetId"`
-	PasswordHash string `json:"passwordHash"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // ChangePassword sets a new password for a person who is signed in.
 type ChangePassword struct {
 	UserID       string `json:"userId"`
-	PasswordHash string `json:"passwordHash"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 	// SessionID is the session that goes on; every other one ends.
 	SessionID string `json:"sessionId"`
 	// Replaces is the hash that the current password was checked against.
-	Replaces string `json:"replaces"`
+	Replaces string `json:"replaces" mask:"true"`
 }
 
 // UpgradePasswordHash replaces the hash of a password by a better one of the same.
 type UpgradePasswordHash struct {
 	UserID       string `json:"userId"`
-	PasswordHash string `json:"passwordHash"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 	// Replaces is the hash that it was made after; another one stays.
-	Replaces string `json:"replaces"`
+	Replaces string `json:"replaces" mask:"true"`
 }
 
 // ChangeEmail asks to change the address; it changes when the new one is confirmed.
 type ChangeEmail struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 	// Replaces is the hash that the current password was checked against.
-	Replaces string `json:"replaces"`
+	Replaces string `json:"replaces" mask:"true"`
 }
 
 // GrantRole gives a person a role.
@@ -121,14 +121,14 @@ type ClaimFirstAdmin struct {
 // Registered says that a person has registered.
 type Registered struct {
 	UserID       string `json:"userId"`
-	Email        string `json:"email"`
-	PasswordHash string `json:"passwordHash"`
+	Email        string `json:"email" mask:"true"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // RegistrationRejected says why a registration was refused.
 type RegistrationRejected struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 	Reason string `json:"reason"`
 }
 
@@ -138,17 +138,18 @@ type RegistrationEmailSent struct {
 	EmailID string `json:"emailId"`
 }
 
-// RegistrationEmailFailed says that the mail server refused the welcome mail.
+// RegistrationEmailFailed says that the mail server refused the welcome mail. What it
+// said may name the address.
 type RegistrationEmailFailed struct {
 	UserID  string `json:"userId"`
 	EmailID string `json:"emailId"`
-	Reason  string `json:"reason"`
+	Reason  string `json:"reason" mask:"true"`
 }
 
 // EmailConfirmed says that the person reads the mail of their address.
 type EmailConfirmed struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 }
 
 // EmailConfirmationRejected says why a link, or another mail with one, was refused.
@@ -160,7 +161,7 @@ type EmailConfirmationRejected struct {
 // ConfirmationRequested says that another mail with a link to confirm goes out.
 type ConfirmationRequested struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 }
 
 // PasswordResetRequested says that a mail with a link to set a new password goes out.
@@ -172,7 +173,7 @@ type PasswordResetRequested struct {
 // PasswordChanged says that there is a new password: every session has ended but one.
 type PasswordChanged struct {
 	UserID       string `json:"userId"`
-	PasswordHash string `json:"passwordHash"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 	// SessionID is the session that goes on; empty after a reset: none does.
 	SessionID string `json:"sessionId,omitempty"`
 }
@@ -186,26 +187,26 @@ type PasswordChangeRejected struct {
 // PasswordHashUpgraded says that there is a better hash of the same password.
 type PasswordHashUpgraded struct {
 	UserID       string `json:"userId"`
-	PasswordHash string `json:"passwordHash"`
+	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // EmailChangeRequested says that a mail went to the address that a person wants.
 type EmailChangeRequested struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 }
 
 // EmailChanged says that a person has another address, which is confirmed.
 type EmailChanged struct {
 	UserID   string `json:"userId"`
-	Email    string `json:"email"`
-	Previous string `json:"previous"`
+	Email    string `json:"email" mask:"true"`
+	Previous string `json:"previous" mask:"true"`
 }
 
 // EmailChangeRejected says why an address was not changed.
 type EmailChangeRejected struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email"`
+	Email  string `json:"email" mask:"true"`
 	Reason string `json:"reason"`
 }
 

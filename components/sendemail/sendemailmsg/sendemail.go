@@ -12,10 +12,10 @@ const Category messagestore.Category = "sendEmail"
 // that asking for it twice sends it once.
 type Mail struct {
 	EmailID string `json:"emailId"`
-	To      string `json:"to"`
-	Subject string `json:"subject"`
-	Text    string `json:"text"`
-	HTML    string `json:"html"`
+	To      string `json:"to" mask:"true"`
+	Subject string `json:"subject" mask:"true"`
+	Text    string `json:"text" mask:"true"`
+	HTML    string `json:"html" mask:"true"`
 }
 
 // Send asks to send a mail. Who waits for the outcome says so by the metadata's
@@ -28,7 +28,7 @@ type Sent struct{ Mail }
 // Failed says why the mail will never be sent.
 type Failed struct {
 	Mail
-	Reason string `json:"reason"`
+	Reason string `json:"reason" mask:"true"`
 }
 
 // Postponed says that the mail server asked to try again later.
@@ -36,7 +36,7 @@ type Postponed struct {
 	EmailID string `json:"emailId"`
 	// Attempt counts the tries so far, from 1.
 	Attempt int    `json:"attempt"`
-	Reason  string `json:"reason"`
+	Reason  string `json:"reason" mask:"true"`
 }
 
 // MessageType returns "Send".
