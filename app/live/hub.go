@@ -29,12 +29,13 @@ import (
 
 // Hub is the process's meeting point of notifications and open pages. Make it with New.
 type Hub struct {
-	log    *slog.Logger
-	limits limits
-	wire   *sse.Server
-	wake   chan struct{}  // capacity 1: something is to be rendered
-	slots  chan struct{}  // taken while a page's Since runs
-	open   sync.WaitGroup // of pages; none is added once closed is set
+	log     *slog.Logger
+	limits  limits
+	wire    *sse.Server
+	wake    chan struct{}  // capacity 1: something is to be rendered
+	observe func(Delivery) // nil: nobody does
+	slots   chan struct{}  // taken while a page's Since runs
+	open    sync.WaitGroup // of pages; none is added once closed is set
 
 	mu       sync.Mutex // before a page's
 	closed   bool

@@ -17,8 +17,9 @@ import (
 type page struct {
 	feed *Feed
 	Page
-	cancel context.CancelFunc
-	wake   chan struct{} // capacity 1: there may be something to send
+	cancel   context.CancelFunc
+	wake     chan struct{} // capacity 1: there may be something to send
+	delivery *Delivery     // of the frame that is on its way; for the goroutine of follow only
 
 	mu     sync.Mutex
 	sent   Versions            // replaced, never changed
@@ -29,8 +30,9 @@ type page struct {
 
 // fragment is a rendered topic, at least as new as its version.
 type fragment struct {
-	version int64
-	html    []byte
+	version  int64
+	html     []byte
+	elements []string
 }
 
 func (p *page) mark(fragments map[string]fragment) {
@@ -105,6 +107,7 @@ func (p *page) follow(ctx context.Context, send func(*sse.Event) bool) {
 				}
 				tries = 0
 				if event == nil {
+					p.delivered()
 					continue
 				}
 			}
@@ -112,6 +115,7 @@ func (p *page) follow(ctx context.Context, send func(*sse.Event) bool) {
 		if !send(event) {
 			return
 		}
+		p.delivered()
 		if len(event.Data) > 0 {
 			h.frames.Add(1)
 		}
@@ -133,6 +137,10 @@ func (p *page) take() *sse.Event {
 	}
 	claim := maps.Clone(p.sent)
 	var html [][]byte
+	var delivery *Delivery
+	if p.feed.hub.observe != nil {
+		delivery = &Delivery{Topics: Versions{}, Sent: true}
+	}
 	for _, topic := range slices.Sorted(maps.Keys(p.dirty)) {
 		f, name := p.dirty[topic], projectionOf(topic)
 		if f.version <= p.sent[name] {
@@ -141,9 +149,16 @@ func (p *page) take() *sse.Event {
 		claim[name] = max(claim[name], f.version-1)
 		if len(f.html) > 0 {
 			html = append(html, f.html)
+			if delivery != nil {
+				delivery.Topics[topic] = f.version
+				delivery.Elements = append(delivery.Elements, f.elements...)
+			}
 		}
 	}
 	p.sent, p.dirty = claim, nil
+	if len(html) > 0 {
+		p.delivery = delivery
+	}
 	switch len(html) {
 	case 0:
 		return nil
@@ -183,6 +198,12 @@ func (p *page) catchUp(ctx context.Context) (*sse.Event, error) {
 	defer p.mu.Unlock()
 	p.sent = Versions{}
 	maps.Copy(p.sent, now)
+	if h.observe != nil {
+		p.delivery = &Delivery{Topics: Versions{}, Sent: len(html) > 0, Elements: elements(html)}
+		for _, topic := range p.Topics {
+			p.delivery.Topics[topic] = now[projectionOf(topic)]
+		}
+	}
 	if len(html) == 0 {
 		return nil, nil
 	}

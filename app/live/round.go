@@ -86,11 +86,15 @@ func (h *Hub) deliver(jobs []job) (reached int, next time.Time) {
 		if j.version > h.notified[projectionOf(j.topic)] {
 			continue // Its projection went back meanwhile, and every page is asking Since.
 		}
+		var ids []string
+		if h.observe != nil {
+			ids = elements(j.html)
+		}
 		for p := range j.feed.pagesOf(j.topic) {
 			if marks[p] == nil {
 				marks[p] = map[string]fragment{}
 			}
-			marks[p][j.topic] = fragment{version: j.version, html: j.html}
+			marks[p][j.topic] = fragment{version: j.version, html: j.html, elements: ids}
 		}
 	}
 	h.retryLater(failed)
