@@ -37,6 +37,7 @@ import (
 	"videotutorials/aggregators/videooperations"
 	"videotutorials/aggregators/viewcounts"
 	"videotutorials/app/account"
+	"videotutorials/app/admin"
 	"videotutorials/app/authenticate"
 	"videotutorials/app/creatorsportal"
 	"videotutorials/app/home"
@@ -158,6 +159,7 @@ func (p *program) assemble(settings settings) {
 		viewcounts.New(p.store, p.views),
 	}
 	applications := []application{
+		admin.New(admin.Config{Store: p.store, Users: users, SignIns: signIns, Sessions: sessions, Hub: p.hub}),
 		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, limits, sessions, p.key, p.hub),
 		authenticate.New(p.store, users, passwords, limits, sessions, p.key, settings.secret),
 		home.New(videos, counts, p.hub, p.demo.notice),

@@ -24,7 +24,8 @@ type App struct {
 	counts viewcounts.Queries
 	notice func() string
 	feed   *live.Feed
-	// The first page, which is the same for everybody, but for its head.
+	// The first page, which is the same for everybody, but for its head; administrators,
+	// who are few, have one of their own.
 	first, firstSignedIn *live.Cache[web.Rendered]
 }
 
@@ -62,9 +63,9 @@ func (a *App) show(c echo.Context) error {
 	}
 	var rendered web.Rendered
 	switch {
-	case before == 0 && p.SignedIn:
+	case before == 0 && p.SignedIn && !p.Admin:
 		rendered, err = a.firstSignedIn.Get(c.Request().Context(), page)
-	case before == 0:
+	case before == 0 && !p.SignedIn:
 		rendered, err = a.first.Get(c.Request().Context(), page)
 	default:
 		rendered, _, err = page(c.Request().Context())

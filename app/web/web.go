@@ -181,12 +181,15 @@ func (r Rendered) Send(c echo.Context) error {
 func Page(c echo.Context, title string) views.Page {
 	p := page(c, title)
 	if sessions := configOf(c).Sessions; sessions != nil {
-		if _, signedIn, err := sessions.Person(c); err == nil {
-			p.SignedIn = signedIn
+		if person, signedIn, err := sessions.Person(c); err == nil {
+			p.SignedIn, p.Admin = signedIn, slices.Contains(person.Roles, adminRole)
 		}
 	}
 	return p
 }
+
+// adminRole is the role that the head of each page has a link to the admin portal for.
+const adminRole = "admin"
 
 // page is Page without a question to the database, for pages about an error.
 func page(c echo.Context, title string) views.Page {
@@ -195,7 +198,7 @@ func page(c echo.Context, title string) views.Page {
 		Title: title, AppName: config.AppName, Path: c.Request().URL.Path, MailsKept: config.MailsKept, Outbox: config.Outbox,
 		SignedIn: config.Sessions != nil && config.Sessions.looksSignedIn(c),
 		CSS:      assets.URL("app.css"), JS: assets.URL("app.js"), Icon: assets.URL("favicon.svg"),
-		PlayerJS: assets.URL("player.js"), UploadJS: assets.URL("upload.js"),
+		PlayerJS: assets.URL("player.js"), UploadJS: assets.URL("upload.js"), AdminJS: assets.URL("admin.js"),
 	}
 }
 

@@ -1,0 +1,119 @@
+// Package admin is the portal of those who run the site: they see every message, and mend
+// what waits. Whatever page they open and whatever masked data they are shown is itself
+// written down before it is answered.
+package admin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"videotutorials/aggregators/signins"
+	"videotutorials/aggregators/usercredentials"
+	"videotutorials/app/live"
+	"videotutorials/app/web"
+	"videotutorials/components/administration/administrationmsg"
+	"videotutorials/components/identity/identitymsg"
+	"videotutorials/messagestore"
+	"videotutorials/views"
+)
+
+// Config is what the portal looks into.
+type Config struct {
+	Store    *messagestore.Store
+	Users    usercredentials.Queries
+	SignIns  signins.Queries
+	Sessions *web.Sessions
+	Hub      *live.Hub
+}
+
+// App is the application.
+type App struct {
+	Config
+	feed *live.Feed
+}
+
+// New returns the application.
+func New(c Config) *App { return &App{Config: c, feed: c.Hub.Personal()} }
+
+// Routes adds the application's routes. Nothing below the portal's path answers anybody but
+// administrators, not even that it is not there.
+func (a *App) Routes(e *echo.Echo) {
+	g := e.Group(views.AdminPath, a.Sessions.Has(identitymsg.Admin))
+	a.page(g, views.AdminPath, a.overview)
+}
+
+// page adds a page, which is written down when it is opened. Its path is that of the site.
+func (a *App) page(g *echo.Group, path string, handler echo.HandlerFunc) {
+	g.Match([]string{http.MethodGet, http.MethodHead}, below(path), handler, web.InTime, a.opened)
+}
+
+// stream adds the event stream of a page.
+func (a *App) stream(g *echo.Group, path string, handler echo.HandlerFunc) {
+	g.GET(below(path), handler)
+}
+
+// form adds what takes a form. What it does, it writes down itself.
+func (a *App) form(g *echo.Group, path string, handler echo.HandlerFunc) {
+	g.POST(below(path), handler, web.InTime)
+}
+
+func below(path string) string { return strings.TrimPrefix(path, views.AdminPath) }
+
+// longestPath is how much of a path is written down, in bytes.
+const longestPath = 500
+
+// opened writes down that an administrator opens a page.
+func (a *App) opened(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		path := c.Request().URL.EscapedPath()
+		if strings.Contains(c.Request().URL.Path, "@") {
+			path = c.Path() // an address is no name of a page, whatever somebody types
+		}
+		if err := a.record(c, func(adminID string) messagestore.Body {
+			return administrationmsg.PageOpened{AdminID: adminID, Path: path[:min(len(path), longestPath)]}
+		}); err != nil {
+			return err
+		}
+		return next(c)
+	}
+}
+
+// record writes down what the administrator does who asks. Only when that is done may it
+// be answered.
+func (a *App) record(c echo.Context, event func(adminID string) messagestore.Body) error {
+	person, _, err := a.Sessions.Person(c)
+	if err != nil {
+		return err
+	}
+	_, err = a.Store.Write(c.Request().Context(), administrationmsg.Category.Stream(person.UserID), event(person.UserID), a.by(c, person))
+	return err
+}
+
+// by is the metadata of what an administrator writes in a request.
+func (a *App) by(c echo.Context, admin web.Person) messagestore.WriteOption {
+	return messagestore.WithMetadata(messagestore.Metadata{TraceID: web.TraceID(c), UserID: admin.UserID})
+}
+
+// since returns what a page does not show yet; see [live.Page].
+type since func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error)
+
+// follow serves the stream of a page. Before each push it asks again whether this is still
+// an administrator who is signed in; once it is not, the page says so in place of the
+// element with an id, and shows nothing new.
+func (a *App) follow(c echo.Context, topics []string, id string, since since) error {
+	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
+		person, goesOn, err := a.Sessions.Again(ctx, c)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !goesOn || !slices.Contains(person.Roles, identitymsg.Admin) {
+			return views.Push(id, views.SessionOver(id)), at, nil
+		}
+		return since(ctx, at)
+	}})
+}
