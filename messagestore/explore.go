@@ -1,9 +1,12 @@
 package messagestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -41,52 +44,54 @@ func (s *Store) Find(ctx context.Context, q Query) ([]Raw, error) {
 	if q.Limit == 0 {
 		q.Limit = 50
 	}
-	// Each is ordered by all columns of its index, because the planner would otherwise
-	// walk the primary key past everything else when it expects to find enough there.
-	var which, key string
+	var which string
+	key, value := ``, `"left"($1, 64)` // how an index begins, and what is looked for there
 	var of any
 	switch {
 	case q.Stream != "":
-		which, key, of = `stream_name = $1`, `stream_name`, string(q.Stream)
+		of = string(q.Stream)
 	case q.Category != "":
-		which, key, of = `message_store.category(stream_name) = $1`, `message_store.category(stream_name)`, string(q.Category)
+		key, value, of = `message_store.category(stream_name)`, `$1::text`, string(q.Category)
 	case q.Type != "":
-		which, key, of = `"left"(type, 200) = "left"($1, 200) AND type = $1`, `"left"(type, 200)`, q.Type
+		which, key, value, of = ` AND type = $1`, `"left"(type, 200)`, `"left"($1, 200)`, q.Type
 	case q.TraceID != "":
 		which, key, of = metadataIs("traceId"), metadataKey("traceId"), q.TraceID
 	case q.UserID != "":
 		which, key, of = metadataIs("userId"), metadataKey("userId"), q.UserID
 	case q.CausedBy != 0:
-		which, key, of = metadataIs("causationMessageGlobalPosition"), metadataKey("causationMessageGlobalPosition"), fmt.Sprint(q.CausedBy)
-	default:
-		which, key, of = `$1 = ''`, ``, ""
+		which, key, of = metadataIs("causationMessageGlobalPosition"), metadataKey("causationMessageGlobalPosition"), strconv.FormatInt(q.CausedBy, 10)
 	}
-	if text := fmt.Sprint(of); strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+	if text, _ := of.(string); strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 		return nil, nil // Postgres would refuse the question, and holds no such text
 	}
-	at, position := `global_position`, `$2::bigint`
-	if q.Stream != "" { // whose index knows positions in the stream
-		at, position = `position`, `(SELECT position FROM message_store.messages WHERE global_position = $2 AND stream_name = $1)`
+	bound := cmp.Or(q.After, q.Before, math.MaxInt64)
+	comes, stays, direction := `<`, `>=`, `DESC`
+	if q.After != 0 {
+		comes, stays, direction = `>`, `<=`, `ASC`
 	}
-	bound, direction := q.Before, `DESC`
+	var where, order string
+	args := []any{of, bound, q.Limit}
 	switch {
-	case q.After != 0:
-		bound, direction = q.After, `ASC`
-		which += ` AND ` + at + ` > ` + position
-	case q.Before != 0:
-		which += ` AND ` + at + ` < ` + position
+	case q.Stream != "": // its index knows positions in the stream
+		from := `(SELECT position FROM message_store.messages WHERE global_position = $2 AND stream_name = $1)`
+		if q.Before == 0 && q.After == 0 {
+			from = `$2`
+		}
+		where, order = `stream_name = $1 AND position `+comes+` `+from, `position `+direction
+	case of == nil:
+		where, order, args = `global_position `+comes+` $1`, `global_position `+direction, args[1:]
 	default:
-		which += ` AND $2::bigint = 0`
-	}
-	order := at + ` ` + direction
-	if key != "" {
-		order = key + ` ` + direction + `, ` + order
+		// Compared as a row and not by equality, and ordered by both columns: else the planner
+		// walks the primary key past everything else when it expects to find enough there.
+		where = `(` + key + `, global_position) ` + comes + ` (` + value + `, $2) AND ` + key + ` ` + stays + ` ` + value + which
+		order = key + ` ` + direction + `, global_position ` + direction
 	}
 	data := `NULL::jsonb AS data`
 	if q.Data {
 		data = `data`
 	}
-	page, err := s.messages(ctx, `messages WHERE `+which+` ORDER BY `+order+` LIMIT $3`, data, of, bound, q.Limit)
+	limit := ` LIMIT $` + strconv.Itoa(len(args))
+	page, err := s.messages(ctx, `messages WHERE `+where+` ORDER BY `+order+limit, data, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find messages: %w", err)
 	}
@@ -98,9 +103,8 @@ func (s *Store) Find(ctx context.Context, q Query) ([]Raw, error) {
 
 func metadataKey(name string) string { return `"left"(metadata ->> '` + name + `', 64)` }
 
-func metadataIs(name string) string {
-	return metadataKey(name) + ` = "left"($1, 64) AND metadata ->> '` + name + `' = $1`
-}
+// metadataIs also tells the planner that the value is there, as it must be in the index.
+func metadataIs(name string) string { return ` AND metadata ->> '` + name + `' = $1` }
 
 // ByID returns the message with an id, a UUID. It fails with [ErrNoMessage].
 func (s *Store) ByID(ctx context.Context, id string) (Raw, error) {
