@@ -29,6 +29,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"videotutorials/aggregators/accountoperations"
+	"videotutorials/aggregators/adminsummary"
 	"videotutorials/aggregators/catalogue"
 	"videotutorials/aggregators/creatorsvideos"
 	"videotutorials/aggregators/registrations"
@@ -150,6 +151,7 @@ func (p *program) assemble(settings settings) {
 	}
 	aggregators := []aggregator{
 		accountoperations.New(p.store, p.views),
+		adminsummary.New(p.store, p.views),
 		catalogue.New(p.store, p.views),
 		creatorsvideos.New(p.store, p.views),
 		registrations.New(p.store, p.views),

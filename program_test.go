@@ -197,7 +197,7 @@ func TestAWatchPageFollowsWhatItShows(t *testing.T) {
 }
 
 // subscriptions is how many the program has.
-const subscriptions = 21
+const subscriptions = 22
 
 func TestHealth(t *testing.T) {
 	t.Parallel()

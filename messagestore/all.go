@@ -20,13 +20,22 @@ import (
 // that category. It is not safe for concurrent use.
 type AllReader struct {
 	store    *Store
+	data     string // how the bodies are asked for
 	position int64
 	upTo     int64           // the hole and what follows is resolved up to here
 	writers  map[string]bool // who could still fill the hole; nil: no hole is being watched
 }
 
 // All returns a reader of all messages after a global position (0: from the start).
-func (s *Store) All(after int64) *AllReader { return &AllReader{store: s, position: after} }
+func (s *Store) All(after int64) *AllReader {
+	return &AllReader{store: s, data: `data`, position: after}
+}
+
+// WithoutData leaves out the bodies, which may be a megabyte each, and returns the reader.
+func (r *AllReader) WithoutData() *AllReader {
+	r.data = `NULL::jsonb AS data`
+	return r
+}
 
 // Position returns the global position up to which everything was read.
 func (r *AllReader) Position() int64 { return r.position }
@@ -78,7 +87,7 @@ func (r *AllReader) Next(ctx context.Context, limit int) ([]Raw, error) {
 }
 
 func (r *AllReader) page(ctx context.Context, source string, args ...any) ([]Raw, error) {
-	page, err := r.store.messages(ctx, source, `data`, args...)
+	page, err := r.store.messages(ctx, source, r.data, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read all messages after %d: %w", r.position, err)
 	}

@@ -317,6 +317,7 @@ type Subscriptions struct {
 	log      *slog.Logger
 	all      []*Subscription
 
+	watch      func()
 	controls   chan struct{} // capacity 1: there may be something that steers them
 	controlled atomic.Int64  // up to this global position it is obeyed
 }
@@ -335,6 +336,10 @@ func NewSubscriptions(config *pgx.ConnConfig, log *slog.Logger, all ...*Subscrip
 	s.listener = Listener{Config: config, Channel: "messages", Notified: s.notified, Connected: s.connected, Tick: s.tick, Disconnected: s.disconnected}
 	return s
 }
+
+// Watch has f called whenever there may be new messages, and once a second. It stands
+// before Run; f must not block.
+func (s *Subscriptions) Watch(f func()) { s.watch = f }
 
 // Run runs until ctx ends; then each subscription finishes the message it has
 // begun and saves its position. It returns nil.
@@ -402,6 +407,9 @@ func (s *Subscriptions) notified(payload string) {
 	if category == string(ControlCategory) {
 		s.wakeControls()
 	}
+	if s.watch != nil {
+		s.watch()
+	}
 }
 
 func (s *Subscriptions) wakeControls() {
@@ -440,6 +448,9 @@ func (s *Subscriptions) disconnected() {
 func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 	if err := s.takeLocks(ctx, conn); err != nil {
 		return err
+	}
+	if s.watch != nil {
+		s.watch()
 	}
 	categories, positions := make([]string, len(s.all)), make([]int64, len(s.all))
 	for i, sub := range s.all {
