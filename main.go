@@ -48,6 +48,7 @@ import (
 	"videotutorials/app/password"
 	"videotutorials/app/recordviewings"
 	"videotutorials/app/registerusers"
+	"videotutorials/app/trace"
 	"videotutorials/app/uploads"
 	"videotutorials/app/web"
 	"videotutorials/assets"
@@ -95,6 +96,7 @@ type program struct {
 	messages      *pgxpool.Pool
 	store         *messagestore.Store
 	hub           *live.Hub
+	recorder      *trace.Recorder
 	subscriptions *messagestore.Subscriptions
 	viewsListener *messagestore.Listener
 	demo          *demo
@@ -124,6 +126,8 @@ type settings struct {
 
 func (p *program) assemble(settings settings) {
 	p.hub = live.New(p.log)
+	p.recorder = trace.NewRecorder()
+	p.hub.Observe(p.recorder.Told)
 	p.board = live.NewBoard(p.hub, func(ctx context.Context, payload string) error {
 		_, err := p.views.Exec(ctx, `SELECT pg_notify($1, $2)`, live.BoardChannel, payload)
 		return err
@@ -193,6 +197,7 @@ func (p *program) assemble(settings settings) {
 		all = append(all, a.Subscriptions()...)
 	}
 	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
+	p.subscriptions.Observe(p.recorder.Observe)
 	p.viewsListener = &messagestore.Listener{
 		Config: settings.listenViews, Channel: "views", Notified: p.hub.Notify, Also: map[string]func(string){live.BoardChannel: p.board.Heard}, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
 		Tick: func(ctx context.Context, conn *pgx.Conn) error {
@@ -203,7 +208,7 @@ func (p *program) assemble(settings settings) {
 			return err
 		},
 	}
-	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: settings.outbox != "", TrustedProxies: settings.proxies, Uploads: slices.Concat(uploads.Routes, creatorsportal.UploadRoutes)})
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: settings.outbox != "", TrustedProxies: settings.proxies, Uploads: slices.Concat(uploads.Routes, creatorsportal.UploadRoutes), Answered: p.answered})
 	for _, a := range applications {
 		a.Routes(p.router)
 	}

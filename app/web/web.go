@@ -41,6 +41,8 @@ type Config struct {
 	MailsKept bool
 	// Outbox says that there is a page with the mails that were kept.
 	Outbox bool
+	// Answered is told of every request when it is answered; nil where nobody asks.
+	Answered func(echo.Context, Answer)
 }
 
 // No form of this site is longer, but for those with files: see [Config].Uploads.
@@ -237,7 +239,10 @@ func traced(config Config) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			c.Set(traceKey, messagestore.NewID())
 			c.Set(configKey, &config)
-			return next(c)
+			if config.Answered == nil {
+				return next(c)
+			}
+			return observed(c, next, config.Answered)
 		}
 	}
 }
