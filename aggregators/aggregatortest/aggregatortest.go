@@ -63,11 +63,13 @@ func New[A aggregator, Q any](t *testing.T, table string, newAggregator func(sto
 		t.Fatal(err)
 	}
 	store := messagestore.New(database.MessageStore)
-	return &Fixture[Q]{
+	f := &Fixture[Q]{
 		T: t, Ctx: ctx, Queries: newQueries(database.Views), Views: database.Views, MessageStore: database.MessageStore,
 		table: table, listen: listen, store: store, newQueries: newQueries, stop: func() {},
 		subscriptions: func() []*messagestore.Subscription { return newAggregator(store, database.Views).Subscriptions() },
 	}
+	t.Cleanup(f.wroteItsTables)
+	return f
 }
 
 // Run starts the aggregator, until Stop or the end of the test, and waits until the rows
@@ -80,7 +82,30 @@ func (f *Fixture[Q]) Run() {
 	go func() { defer close(done); f.all.Run(ctx) }()
 	f.stop = func() { cancel(); <-done }
 	f.T.Cleanup(f.stop)
+	f.begun()
 	f.CaughtUp()
+}
+
+// begun waits until every projection has its checkpoint, which is made with the version
+// that the store has then.
+func (f *Fixture[Q]) begun() {
+	f.T.Helper()
+	names := []string{}
+	for _, s := range f.all.Status() {
+		names = append(names, s.Name)
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for begun := false; !begun; {
+		select {
+		case <-tick.C:
+		case <-f.Ctx.Done():
+			f.T.Fatalf("no checkpoint: %v; %+v", f.Ctx.Err(), f.all.Status())
+		}
+		if err := f.Views.QueryRow(f.Ctx, `SELECT count(*) = cardinality($1::text[]) FROM checkpoint WHERE name = ANY($1)`, names).Scan(&begun); err != nil {
+			f.T.Fatal(err)
+		}
+	}
 }
 
 // Stop ends what Run started and waits until it has ended.
@@ -115,6 +140,39 @@ func (f *Fixture[Q]) Happened(stream messagestore.Stream, body messagestore.Body
 	f.CaughtUp()
 	f.NothingParked()
 	return at
+}
+
+// wroteItsTables demands that the aggregator has written no table but those that its
+// projections name: a rebuild makes those anew and no other.
+func (f *Fixture[Q]) wroteItsTables() {
+	f.T.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Ctx), time.Minute)
+	defer cancel()
+	var named []string
+	for _, s := range f.subscriptions() {
+		named = append(named, s.Tables()...)
+	}
+	if !slices.Contains(named, f.table) {
+		f.T.Errorf("%s is not among the tables that the projections name: %v", f.table, named)
+	}
+	rows, err := f.Views.Query(ctx, `SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+		AND tablename NOT IN ('checkpoint', 'rebuild', 'applied_view_migrations') AND tablename <> ALL($1)`, named)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	for _, other := range others {
+		var written bool
+		if err := f.Views.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+pgx.Identifier{other}.Sanitize()+`)`).Scan(&written); err != nil {
+			f.T.Fatal(err)
+		}
+		if written {
+			f.T.Errorf("%s has rows, and no projection of this aggregator names it", other)
+		}
+	}
 }
 
 // NothingParked demands that every batch was applied as a whole and that no message is

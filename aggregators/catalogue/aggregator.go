@@ -30,7 +30,7 @@ func New(store *messagestore.Store, views *pgxpool.Pool) *Aggregator {
 // Subscriptions returns what the aggregator follows.
 func (a *Aggregator) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
-		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: Name, Category: publishingmsg.Category, Apply: apply}),
+		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: Name, Category: publishingmsg.Category, Tables: []string{"catalogue"}, Apply: apply}),
 	}
 }
 

@@ -36,8 +36,8 @@ func New(store *messagestore.Store, views *pgxpool.Pool) *Aggregator {
 // the other in a circle.
 func (a *Aggregator) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
-		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: Name, Category: identitymsg.Category, Apply: apply}),
-		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: MailName, Category: sendemailmsg.Category.Commands(), Apply: applyMail}),
+		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: Name, Category: identitymsg.Category, Tables: []string{"registrations"}, Apply: apply}),
+		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: MailName, Category: sendemailmsg.Category.Commands(), Tables: []string{"registrations"}, Apply: applyMail}),
 	}
 }
 

@@ -28,7 +28,7 @@ func New(store *messagestore.Store, views *pgxpool.Pool) *Aggregator {
 // Subscriptions returns what the aggregator follows.
 func (a *Aggregator) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
-		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: Name, Category: viewingmsg.Category, Apply: apply}),
+		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{Name: Name, Category: viewingmsg.Category, Tables: []string{"view_counts", "view_total"}, Apply: apply}),
 	}
 }
 
