@@ -92,6 +92,7 @@ type program struct {
 	board         *live.Board
 	uploads       *uploads.App
 	watchPages    *recordviewings.App
+	admin         *admin.App
 	views         *pgxpool.Pool
 	messages      *pgxpool.Pool
 	store         *messagestore.Store
@@ -164,8 +165,12 @@ func (p *program) assemble(settings settings) {
 		videooperations.New(p.store, p.views),
 		viewcounts.New(p.store, p.views),
 	}
+	p.admin = admin.New(admin.Config{
+		Store: p.store, Users: users, SignIns: signIns, Sessions: sessions, Hub: p.hub, Summary: adminsummary.NewQueries(p.views),
+		Subscriptions: func() *messagestore.Subscriptions { return p.subscriptions },
+	})
 	applications := []application{
-		admin.New(admin.Config{Store: p.store, Users: users, SignIns: signIns, Sessions: sessions, Hub: p.hub}),
+		p.admin,
 		account.New(p.store, users, signIns, accountoperations.NewQueries(p.views), passwords, limits, sessions, p.key, p.hub),
 		authenticate.New(p.store, users, passwords, limits, sessions, p.key, settings.secret),
 		home.New(videos, counts, p.hub, p.demo.notice),
@@ -418,6 +423,7 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.board.Run(ctx) })
 	group.Go(func() error { return p.uploads.Run(ctx) })
 	group.Go(func() error { return p.watchPages.Run(ctx) })
+	group.Go(func() error { return p.admin.Run(ctx) })
 	group.Go(func() error {
 		if demoWanted { // whatever goes wrong, the site runs without them
 			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {

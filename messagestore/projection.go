@@ -53,7 +53,9 @@ func NewProjection(store *Store, views *pgxpool.Pool, c ProjectionConfig) *Subsc
 	if c.Limit == 0 {
 		c.Limit = 5 * pageSize
 	}
-	return newSubscription(store, c.Name, c.Category, &projection{store: store, views: views, config: c})
+	s := newSubscription(store, c.Name, c.Category, &projection{store: store, views: views, config: c})
+	s.status.Projection = true
+	return s
 }
 
 type projection struct {

@@ -38,7 +38,9 @@ const (
 type Status struct {
 	Name     string   `json:"name"`
 	Category Category `json:"category"`
-	State    State    `json:"state"`
+	// Projection says that it keeps view data; else it is a component's.
+	Projection bool  `json:"projection,omitempty"`
+	State      State `json:"state"`
 	// Paused says that it handles nothing until it is resumed or stepped.
 	Paused bool `json:"paused,omitempty"`
 	// Position is the global position up to which all is handled; Head is that of

@@ -12,6 +12,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"videotutorials/aggregators/adminsummary"
 	"videotutorials/aggregators/signins"
 	"videotutorials/aggregators/usercredentials"
 	"videotutorials/app/live"
@@ -29,12 +30,17 @@ type Config struct {
 	SignIns  signins.Queries
 	Sessions *web.Sessions
 	Hub      *live.Hub
+	// Summary counts what there is in the store.
+	Summary adminsummary.Queries
+	// Subscriptions returns those of this process.
+	Subscriptions func() *messagestore.Subscriptions
 }
 
 // App is the application.
 type App struct {
 	Config
-	feed *live.Feed
+	feed    *live.Feed
+	samples samples
 }
 
 // New returns the application.
@@ -44,7 +50,13 @@ func New(c Config) *App { return &App{Config: c, feed: c.Hub.Personal()} }
 // administrators, not even that it is not there.
 func (a *App) Routes(e *echo.Echo) {
 	g := e.Group(views.AdminPath, a.Sessions.Has(identitymsg.Admin))
-	a.page(g, views.AdminPath, a.overview)
+	a.overviewRoutes(g)
+	a.messageRoutes(g)
+	a.oneMessageRoutes(g)
+	a.streamRoutes(g)
+	a.userRoutes(g)
+	a.searchRoutes(g)
+	a.subscriptionRoutes(g)
 }
 
 // page adds a page, which is written down when it is opened. Its path is that of the site.
@@ -60,6 +72,14 @@ func (a *App) stream(g *echo.Group, path string, handler echo.HandlerFunc) {
 // form adds what takes a form. What it does, it writes down itself.
 func (a *App) form(g *echo.Group, path string, handler echo.HandlerFunc) {
 	g.POST(below(path), handler, web.InTime)
+}
+
+// back leads from the address of a form to the page that the form stands on: what the form
+// shows has that address, and may be loaded again.
+func (a *App) back(g *echo.Group, path string, page func(id string) string) {
+	g.Match([]string{http.MethodGet, http.MethodHead}, below(path), func(c echo.Context) error {
+		return c.Redirect(http.StatusSeeOther, page(c.Param("id")))
+	})
 }
 
 func below(path string) string { return strings.TrimPrefix(path, views.AdminPath) }
@@ -103,16 +123,16 @@ func (a *App) by(c echo.Context, admin web.Person) messagestore.WriteOption {
 type since func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error)
 
 // follow serves the stream of a page. Before each push it asks again whether this is still
-// an administrator who is signed in; once it is not, the page says so in place of the
-// element with an id, and shows nothing new.
-func (a *App) follow(c echo.Context, topics []string, id string, since since) error {
+// an administrator who is signed in; once it is not, the page says so in place of all that
+// it showed, and shows nothing new.
+func (a *App) follow(c echo.Context, topics []string, since since) error {
 	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		person, goesOn, err := a.Sessions.Again(ctx, c)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !goesOn || !slices.Contains(person.Roles, identitymsg.Admin) {
-			return views.Push(id, views.SessionOver(id)), at, nil
+			return views.Push(views.AdminBodyID, views.AdminOver()), at, nil
 		}
 		return since(ctx, at)
 	}})
