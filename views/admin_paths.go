@@ -44,6 +44,16 @@ func AdminCategoryPath(category string) string {
 	return named(AdminCategoriesPath, "category", category)
 }
 
+// AdminStreamsOf is the path of the list of the streams of a category.
+func AdminStreamsOf(category string) string {
+	return AdminStreamsPath + "?" + url.Values{"category": {category}}.Encode()
+}
+
+// AdminStreamsWith is the path of the list of the streams that have an id.
+func AdminStreamsWith(id string) string {
+	return AdminStreamsPath + "?" + url.Values{"id": {id}}.Encode()
+}
+
 // AdminTypeMessagesPath is the path of the list of messages of a type.
 func AdminTypeMessagesPath(kind string) string {
 	return named(AdminPath+"/type-messages", "type", kind)

@@ -25,6 +25,16 @@ const (
 	UploadLimitsID = "upload-limits"
 	// VideoOperationID is the id of what has become of something that was asked for a video.
 	VideoOperationID = "video-operation"
+	// AdminBodyID is the id of all that a page of the admin portal shows.
+	AdminBodyID = "admin-body"
+	// AdminNewerID is the id of what leads to what has come since a list was made.
+	AdminNewerID = "admin-newer"
+	// AdminNowID is the id of what the overview shows of this moment.
+	AdminNowID = "admin-now"
+	// AdminCategoriesID is the id of the list of categories.
+	AdminCategoriesID = "admin-categories"
+	// AdminTypesID is the id of the list of types.
+	AdminTypesID = "admin-types"
 )
 
 // CreatorsVideoRowID is the id of a video in the list of its owner.

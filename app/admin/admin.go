@@ -123,16 +123,16 @@ func (a *App) by(c echo.Context, admin web.Person) messagestore.WriteOption {
 type since func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error)
 
 // follow serves the stream of a page. Before each push it asks again whether this is still
-// an administrator who is signed in; once it is not, the page says so in place of all that
-// it showed, and shows nothing new.
-func (a *App) follow(c echo.Context, topics []string, since since) error {
+// an administrator who is signed in; once it is not, the page says so in place of the
+// element with an id, and shows nothing new.
+func (a *App) follow(c echo.Context, topics []string, id string, since since) error {
 	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		person, goesOn, err := a.Sessions.Again(ctx, c)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !goesOn || !slices.Contains(person.Roles, identitymsg.Admin) {
-			return views.Push(views.AdminBodyID, views.AdminOver()), at, nil
+			return views.Push(id, views.AdminOver(id)), at, nil
 		}
 		return since(ctx, at)
 	}})
