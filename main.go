@@ -203,6 +203,7 @@ func (p *program) assemble(settings settings) {
 	}
 	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
 	p.subscriptions.Observe(p.recorder.Observe)
+	p.subscriptions.Watch(p.admin.Woken)
 	p.viewsListener = &messagestore.Listener{
 		Config: settings.listenViews, Channel: "views", Notified: p.hub.Notify, Also: map[string]func(string){live.BoardChannel: p.board.Heard}, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
 		Tick: func(ctx context.Context, conn *pgx.Conn) error {

@@ -41,6 +41,7 @@ type App struct {
 	Config
 	feed    *live.Feed
 	samples samples
+	tails   wakes
 }
 
 // New returns the application.
@@ -57,6 +58,7 @@ func (a *App) Routes(e *echo.Echo) {
 	a.userRoutes(g)
 	a.searchRoutes(g)
 	a.subscriptionRoutes(g)
+	a.tailRoutes(g)
 }
 
 // page adds a page, which is written down when it is opened. Its path is that of the site.

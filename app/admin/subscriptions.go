@@ -29,10 +29,10 @@ const subscriptionsTopic = "subscriptions"
 func (a *App) subscriptionRoutes(g *echo.Group) {
 	a.page(g, views.AdminSubscriptionsPath, a.subscriptions)
 	a.page(g, views.AdminSubscriberPositionsPath, a.subscriptions)
-	a.stream(g, views.AdminSubscriptionsPath+"/live", a.subscriptionsLive)
+	a.stream(g, livePath(views.AdminSubscriptionsPath), a.subscriptionsLive)
 	one := views.AdminSubscriptionsPath + "/:name"
 	a.page(g, one, a.subscription)
-	a.stream(g, one+"/live", a.subscriptionLive)
+	a.stream(g, livePath(one), a.subscriptionLive)
 	a.form(g, one+views.AdminPause, a.steer((*messagestore.Subscriptions).Pause, paused))
 	a.form(g, one+views.AdminResume, a.steer((*messagestore.Subscriptions).Resume, resumed))
 	a.form(g, one+views.AdminStep, a.steer((*messagestore.Subscriptions).Step, nil))
@@ -135,7 +135,7 @@ func now() live.Versions {
 
 func (a *App) subscriptions(c echo.Context) error {
 	p := web.Page(c, "Subscriptions")
-	p.Live = views.AdminSubscriptionsPath + "/live"
+	p.Live = livePath(views.AdminSubscriptionsPath)
 	return web.Render(c, http.StatusOK, views.AdminSubscriptionsPage(p, a.all()))
 }
 
@@ -193,7 +193,7 @@ func (a *App) subscriptionWith(c echo.Context, code int, skip views.AdminSkip) e
 		return err
 	}
 	p := web.Page(c, status.Name)
-	p.Live = views.AdminSubscriptionPath(status.Name) + "/live"
+	p.Live = livePath(views.AdminSubscriptionPath(status.Name))
 	return web.Render(c, code, views.AdminSubscriptionPage(p, shown, skip, lines(steered)))
 }
 

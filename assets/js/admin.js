@@ -1,6 +1,8 @@
 // What the admin portal does beyond its links and forms: keys that move, and ids that a click
 // copies. "/" goes to the search, j and k to the next and the previous row; enter opens it, as it
 // does every link.
+import './tail.js'
+
 const rows = () => [...document.querySelectorAll('[data-row]')]
 const typing = (target) => target.closest('input, textarea, select, [contenteditable]')
 
