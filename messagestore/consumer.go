@@ -60,14 +60,17 @@ func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 
 // read is what a subscription has read: the last message of its position stream.
 type read struct {
-	Position int64                   `json:"position"`
-	Parked   map[Stream]ParkedStream `json:"parked,omitempty"`
+	// Position is the global position of the last message that was read.
+	Position int64 `json:"position"`
+	// Parked are the streams laid aside, by name.
+	Parked map[Stream]ParkedStream `json:"parked,omitempty"`
 }
 
 func (read) MessageType() string { return "Read" }
 
 // streamReleased asks the active process to try a parked stream again.
 type streamReleased struct {
+	// Stream is the parked stream.
 	Stream Stream `json:"stream"`
 	// Skip is the position of the message to leave out, if it is the one that failed.
 	Skip *int64 `json:"skip,omitempty"`

@@ -16,31 +16,39 @@ const ControlCategory Category = "subscription"
 // SubscriptionPaused says that a subscription handles nothing further. What it has begun
 // it finishes.
 type SubscriptionPaused struct {
+	// Subscription is its name.
 	Subscription string `json:"subscription"`
 }
 
 // SubscriptionResumed says that a subscription goes on.
 type SubscriptionResumed struct {
+	// Subscription is its name.
 	Subscription string `json:"subscription"`
 }
 
 // SubscriptionStepped lets a paused subscription handle messages up to a global position.
 type SubscriptionStepped struct {
+	// Subscription is its name.
 	Subscription string `json:"subscription"`
-	UpTo         int64  `json:"upTo"`
+	// UpTo is a global position, the last to be handled.
+	UpTo int64 `json:"upTo"`
 }
 
 // ParkedStreamRetried says that somebody asked for another attempt at a parked stream.
 type ParkedStreamRetried struct {
+	// Subscription is its name.
 	Subscription string `json:"subscription"`
-	Stream       Stream `json:"stream"`
+	// Stream is the parked stream.
+	Stream Stream `json:"stream"`
 }
 
 // ParkedMessageSkipped says that a subscription leaves out the message that a stream was
 // parked for, and goes on with the one after it.
 type ParkedMessageSkipped struct {
+	// Subscription is its name.
 	Subscription string `json:"subscription"`
-	Stream       Stream `json:"stream"`
+	// Stream is the parked stream.
+	Stream Stream `json:"stream"`
 	// Position is that of the message in its stream.
 	Position int64 `json:"position"`
 	// Reason is why, in the words of who decided it.

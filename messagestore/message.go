@@ -18,6 +18,13 @@ type Body interface {
 	MessageType() string
 }
 
+// Versioned is a [Body] whose form is not the first that its type has had. The version is
+// written into the metadata.
+type Versioned interface {
+	// SchemaVersion counts the forms from 1.
+	SchemaVersion() int
+}
+
 // Message is one message of the store with its data decoded as T.
 type Message[T any] struct {
 	// ID is the message's UUID, unique in the whole store.

@@ -94,6 +94,9 @@ func (s *Store) Write(ctx context.Context, stream Stream, body Body, options ...
 	if err != nil {
 		return 0, fmt.Errorf("write %s to %s: %w", body.MessageType(), stream, err)
 	}
+	if v, ok := body.(Versioned); ok && w.metadata.SchemaVersion == 0 {
+		w.metadata.SchemaVersion = v.SchemaVersion()
+	}
 	metadata, err := json.Marshal(w.metadata)
 	if err != nil {
 		return 0, fmt.Errorf("write %s to %s: %w", body.MessageType(), stream, err)

@@ -232,3 +232,33 @@ func TestFetch(t *testing.T) {
 		t.Errorf("%+v at %d, %v", a, version, err)
 	}
 }
+
+// closed is in its second form.
+type closed struct{}
+
+func (closed) MessageType() string { return "Closed" }
+func (closed) SchemaVersion() int  { return 2 }
+
+func TestTheVersionOfAFormIsWritten(t *testing.T) {
+	t.Parallel()
+	store := messagestore.New(dbtest.New(t).MessageStore)
+	ctx := within(t)
+	for _, test := range []struct {
+		body   messagestore.Body
+		option messagestore.WriteOption
+		want   int
+	}{
+		{closed{}, messagestore.WithMetadata(messagestore.Metadata{}), 2},
+		{closed{}, messagestore.WithMetadata(messagestore.Metadata{SchemaVersion: 1}), 1}, // a copy of an older one
+		{deposited{"1", 1}, messagestore.WithMetadata(messagestore.Metadata{}), 0},
+	} {
+		write(t, store, accounts.Stream("1"), test.body, test.option)
+		raw, err := store.Last(ctx, accounts.Stream("1"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := raw.Metadata(); err != nil || m.SchemaVersion != test.want {
+			t.Errorf("%s: version %d, %v; want %d", raw.Type, m.SchemaVersion, err, test.want)
+		}
+	}
+}

@@ -22,6 +22,7 @@ const (
 
 // UserLoggedIn says that a person has logged in.
 type UserLoggedIn struct {
+	// UserID is the UUID of the person, or the id of an address that nobody has.
 	UserID string `json:"userId"`
 	// SessionID is the session that began.
 	SessionID string `json:"sessionId,omitempty"`
@@ -31,16 +32,22 @@ type UserLoggedIn struct {
 
 // UserLoginFailed says that somebody failed to log in.
 type UserLoginFailed struct {
-	UserID  string `json:"userId"`
-	Reason  string `json:"reason"`
+	// UserID is the UUID of the person, or the id of an address that nobody has.
+	UserID string `json:"userId"`
+	// Reason is a code that says why.
+	Reason string `json:"reason"`
+	// Browser says in a few words what it is used with: "Firefox on Linux".
 	Browser string `json:"browser,omitempty"`
 }
 
 // SessionEnded says that a session is over.
 type SessionEnded struct {
-	UserID    string `json:"userId"`
+	// UserID is the UUID of the person, or the id of an address that nobody has.
+	UserID string `json:"userId"`
+	// SessionID is the UUID of the session.
 	SessionID string `json:"sessionId"`
-	Reason    string `json:"reason"`
+	// Reason is a code that says why.
+	Reason string `json:"reason"`
 }
 
 // MessageType returns "UserLoggedIn".

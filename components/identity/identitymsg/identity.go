@@ -44,20 +44,26 @@ func WelcomeEmailID(userID string) string { return messagestore.DeriveID("email"
 
 // Register asks to register a person.
 type Register struct {
-	UserID       string `json:"userId"`
-	Email        string `json:"email" mask:"true"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // ConfirmEmail says that whoever reads the mail of an address followed the link
 // that went there: the person's own, or the one that they change to.
 type ConfirmEmail struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
 }
 
 // RequestConfirmation asks for another mail with a link that confirms the address.
 type RequestConfirmation struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
 }
 
@@ -65,19 +71,25 @@ type RequestConfirmation struct {
 // whoever has an address. The command says the address by its id only: it may be
 // nobody's. Its stream is that of the address's id, too.
 type RequestPasswordReset struct {
+	// AddressID is the id of the address: see [Key.AddressID].
 	AddressID string `json:"addressId"`
 }
 
 // ResetPassword sets a new password by such a link.
 type ResetPassword struct {
-	UserID       string `json:"userId"`
-	ResetID      string `json:"resetId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// ResetID is the UUID in the link; only the last one works.
+	ResetID string `json:"resetId"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // ChangePassword sets a new password for a person who is signed in.
 type ChangePassword struct {
-	UserID       string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 	// SessionID is the session that goes on; every other one ends.
 	SessionID string `json:"sessionId"`
@@ -87,7 +99,9 @@ type ChangePassword struct {
 
 // UpgradePasswordHash replaces the hash of a password by a better one of the same.
 type UpgradePasswordHash struct {
-	UserID       string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 	// Replaces is the hash that it was made after; another one stays.
 	Replaces string `json:"replaces" mask:"true"`
@@ -95,84 +109,112 @@ type UpgradePasswordHash struct {
 
 // ChangeEmail asks to change the address; it changes when the new one is confirmed.
 type ChangeEmail struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
 	// Replaces is the hash that the current password was checked against.
 	Replaces string `json:"replaces" mask:"true"`
 }
 
 // GrantRole gives a person a role.
 type GrantRole struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Role   string `json:"role"`
+	// Role is [Creator] or [Admin].
+	Role string `json:"role"`
 }
 
 // RevokeRole takes a role from a person.
 type RevokeRole struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Role   string `json:"role"`
+	// Role is [Creator] or [Admin].
+	Role string `json:"role"`
 }
 
 // ClaimFirstAdmin makes a person the first administrator, where there is none.
 type ClaimFirstAdmin struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
 }
 
 // Registered says that a person has registered.
 type Registered struct {
-	UserID       string `json:"userId"`
-	Email        string `json:"email" mask:"true"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // RegistrationRejected says why a registration was refused.
 type RegistrationRejected struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
+	// Reason is a code that says why.
 	Reason string `json:"reason"`
 }
 
 // RegistrationEmailSent says that the welcome mail is with the mail server.
 type RegistrationEmailSent struct {
-	UserID  string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// EmailID is the UUID of the mail.
 	EmailID string `json:"emailId"`
 }
 
 // RegistrationEmailFailed says that the mail server refused the welcome mail. What it
 // said may name the address.
 type RegistrationEmailFailed struct {
-	UserID  string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// EmailID is the UUID of the mail.
 	EmailID string `json:"emailId"`
-	Reason  string `json:"reason" mask:"true"`
+	// Reason is what the mail server said.
+	Reason string `json:"reason" mask:"true"`
 }
 
 // EmailConfirmed says that the person reads the mail of their address.
 type EmailConfirmed struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
 }
 
 // EmailConfirmationRejected says why a link, or another mail with one, was refused.
 type EmailConfirmationRejected struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
+	// Reason is a code that says why.
 	Reason string `json:"reason"`
 }
 
 // ConfirmationRequested says that another mail with a link to confirm goes out.
 type ConfirmationRequested struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
 }
 
 // PasswordResetRequested says that a mail with a link to set a new password goes out.
 type PasswordResetRequested struct {
-	UserID  string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// ResetID is the UUID in the link; only the last one works.
 	ResetID string `json:"resetId"`
 }
 
 // PasswordChanged says that there is a new password: every session has ended but one.
 type PasswordChanged struct {
-	UserID       string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 	// SessionID is the session that goes on; empty after a reset: none does.
 	SessionID string `json:"sessionId,omitempty"`
@@ -180,67 +222,89 @@ type PasswordChanged struct {
 
 // PasswordChangeRejected says why a new password was not set.
 type PasswordChangeRejected struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
+	// Reason is a code that says why.
 	Reason string `json:"reason"`
 }
 
 // PasswordHashUpgraded says that there is a better hash of the same password.
 type PasswordHashUpgraded struct {
-	UserID       string `json:"userId"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// PasswordHash holds its parameters.
 	PasswordHash string `json:"passwordHash" mask:"true"`
 }
 
 // EmailChangeRequested says that a mail went to the address that a person wants.
 type EmailChangeRequested struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
 }
 
 // EmailChanged says that a person has another address, which is confirmed.
 type EmailChanged struct {
-	UserID   string `json:"userId"`
-	Email    string `json:"email" mask:"true"`
+	// UserID is the UUID of the person.
+	UserID string `json:"userId"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
+	// Previous is the address before.
 	Previous string `json:"previous" mask:"true"`
 }
 
 // EmailChangeRejected says why an address was not changed.
 type EmailChangeRejected struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Email  string `json:"email" mask:"true"`
+	// Email is the address as it was typed, without the space around it.
+	Email string `json:"email" mask:"true"`
+	// Reason is a code that says why.
 	Reason string `json:"reason"`
 }
 
 // RoleGranted says that a person has a role.
 type RoleGranted struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Role   string `json:"role"`
+	// Role is [Creator] or [Admin].
+	Role string `json:"role"`
 }
 
 // RoleRevoked says that a person no longer has a role.
 type RoleRevoked struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Role   string `json:"role"`
+	// Role is [Creator] or [Admin].
+	Role string `json:"role"`
 }
 
 // RoleChangeRejected says why a role was neither granted nor revoked.
 type RoleChangeRejected struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
-	Role   string `json:"role"`
+	// Role is [Creator] or [Admin].
+	Role string `json:"role"`
+	// Reason is a code that says why.
 	Reason string `json:"reason"`
 }
 
 // EmailReserved says that an address is a person's, and nobody else's.
 type EmailReserved struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
 }
 
 // EmailReleased says that a person gave an address back.
 type EmailReleased struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
 }
 
 // FirstAdminClaimed says who was the first administrator.
 type FirstAdminClaimed struct {
+	// UserID is the UUID of the person.
 	UserID string `json:"userId"`
 }
 

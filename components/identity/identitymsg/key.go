@@ -132,6 +132,7 @@ const KeyStream messagestore.Stream = "identityKey-addresses"
 // KeyChosen says so, by [Key.ID]. With another key nobody would be found, and every
 // address could be registered again.
 type KeyChosen struct {
+	// KeyID is what [Key.ID] returns.
 	KeyID string `json:"keyId"`
 }
 

@@ -11,11 +11,16 @@ const Category messagestore.Category = "sendEmail"
 // Mail is what a mail says. Its id is a UUID derived from what the mail is for, so
 // that asking for it twice sends it once.
 type Mail struct {
+	// EmailID is the UUID of the mail.
 	EmailID string `json:"emailId"`
-	To      string `json:"to" mask:"true"`
+	// To is the address that it goes to.
+	To string `json:"to" mask:"true"`
+	// Subject is its subject line.
 	Subject string `json:"subject" mask:"true"`
-	Text    string `json:"text" mask:"true"`
-	HTML    string `json:"html" mask:"true"`
+	// Text is what it says as plain text.
+	Text string `json:"text" mask:"true"`
+	// HTML is the same as a page.
+	HTML string `json:"html" mask:"true"`
 }
 
 // Send asks to send a mail. Who waits for the outcome says so by the metadata's
@@ -28,15 +33,18 @@ type Sent struct{ Mail }
 // Failed says why the mail will never be sent.
 type Failed struct {
 	Mail
+	// Reason is what the mail server said.
 	Reason string `json:"reason" mask:"true"`
 }
 
 // Postponed says that the mail server asked to try again later.
 type Postponed struct {
+	// EmailID is the UUID of the mail.
 	EmailID string `json:"emailId"`
 	// Attempt counts the tries so far, from 1.
-	Attempt int    `json:"attempt"`
-	Reason  string `json:"reason" mask:"true"`
+	Attempt int `json:"attempt"`
+	// Reason is what the mail server said.
+	Reason string `json:"reason" mask:"true"`
 }
 
 // MessageType returns "Send".
