@@ -284,7 +284,7 @@ func adminSearch() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 19, "\" role=\"search\"><label class=\"unseen\" for=\"admin-search\">Find a message, trace, person, stream, type or category</label> <input id=\"admin-search\" name=\"q\" type=\"search\" placeholder=\"Id, stream, e-mail, type…\" autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"1000\" aria-keyshortcuts=\"/\" required> <kbd aria-hidden=\"true\">/</kbd></form>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 19, "\" role=\"search\"><label class=\"unseen\" for=\"admin-search\">Find a message, trace, person, stream, type or category</label> <input id=\"admin-search\" name=\"q\" type=\"search\" placeholder=\"Id, stream, e-mail…\" autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"1000\" aria-keyshortcuts=\"/\" required> <kbd aria-hidden=\"true\">/</kbd></form>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -403,7 +403,7 @@ func adminEmpty(title, text string) templ.Component {
 // counted.
 type Newer struct {
 	Count, Most int
-	// What there are more of, as in "1 newer message" and "2 newer messages".
+	// What is counted, as in "1 newer message" and "2 newer messages".
 	One, Many string
 	// URL is the path of the list that has them.
 	URL string
@@ -411,9 +411,9 @@ type Newer struct {
 
 func (n Newer) words() string {
 	if n.Count > n.Most {
-		return "More than " + count(int64(n.Most)) + " newer " + n.Many
+		return "More than " + count(int64(n.Most)) + " " + n.Many
 	}
-	return count(int64(n.Count)) + " newer " + one(int64(n.Count), n.One, n.Many)
+	return count(int64(n.Count)) + " " + one(int64(n.Count), n.One, n.Many)
 }
 
 // AdminNewer leads to what has come since a list was made.

@@ -316,7 +316,7 @@ func (a *App) listLive(c echo.Context, of list) error {
 	if err != nil {
 		return err
 	}
-	return a.newer(c, []string{adminsummary.CategoriesTopic}, views.Newer{One: "message", Many: "messages"},
+	return a.newer(c, []string{adminsummary.CategoriesTopic}, views.Newer{One: "newer message", Many: "newer messages"},
 		func(ctx context.Context, top int64, limit int) (int, error) {
 			q.After, q.Limit = top, limit
 			list, err := a.Store.Find(ctx, q)

@@ -12,6 +12,7 @@ import (
 	"videotutorials/aggregators/adminsummary"
 	"videotutorials/app/live"
 	"videotutorials/app/web"
+	"videotutorials/components/administration/administrationmsg"
 	"videotutorials/messagestore"
 	"videotutorials/views"
 )
@@ -71,10 +72,16 @@ func (a *App) streams(c echo.Context) error {
 }
 
 func (a *App) streamsLive(c echo.Context) error {
-	category := c.QueryParam("category")
+	person, _, err := a.Sessions.Person(c)
+	if err != nil {
+		return err
+	}
+	category, own := c.QueryParam("category"), administrationmsg.Category.Stream(person.UserID)
 	return a.newer(c, []string{adminsummary.StreamsTopic}, views.Newer{One: "stream has newer messages", Many: "streams have newer messages"},
 		func(ctx context.Context, top int64, limit int) (int, error) {
 			list, err := a.Summary.Streams(ctx, messagestore.Category(category), adminsummary.Page{After: top, Limit: limit})
+			// That the page was opened is no news to whoever opened it.
+			list = slices.DeleteFunc(list, func(s adminsummary.Stream) bool { return s.Stream == own })
 			return len(list), err
 		})
 }

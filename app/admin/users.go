@@ -64,7 +64,7 @@ func (a *App) users(c echo.Context) error {
 }
 
 func (a *App) usersLive(c echo.Context) error {
-	return a.newer(c, []string{adminsummary.UsersTopic}, views.Newer{One: "person", Many: "people"},
+	return a.newer(c, []string{adminsummary.UsersTopic}, views.Newer{One: "newer person", Many: "newer people"},
 		func(ctx context.Context, top int64, limit int) (int, error) {
 			list, err := a.Summary.Users(ctx, adminsummary.Page{After: top, Limit: limit})
 			return len(list), err
