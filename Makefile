@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test check build generate bench lint
+.PHONY: help run test check build generate contracts bench lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
 GENERATED = assets/dist/manifest.json db/messagedb/VERSION.txt
@@ -23,6 +23,9 @@ check: test ## Exactly what CI runs.
 build: bin/video-tutorials ## Build bin/video-tutorials, a static binary.
 
 generate: $(GENERATED) ## Fetch the npm packages and make what the binary embeds.
+
+contracts: ## Write app/contracts/asyncapi.json anew; refused where a change breaks readers.
+	go test ./app/contracts -run '^TestDocument$$' -count=1 -update
 
 bench: build ## Measure against a floor in the same run; the figures go to docs/benchmarks.md.
 	@deploy/tools.sh pgbench wrk

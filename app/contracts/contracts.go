@@ -102,8 +102,8 @@ type Field struct {
 	// Name is the key in the JSON; "parked.*.error" is the field of every value of
 	// an object.
 	Name string
-	// Type is the JSON type: "string", "integer", "number", "boolean", "array" or
-	// "object"; empty where it can be any.
+	// Type is the JSON type: "string", "integer", "number", "boolean", "object", or
+	// "array of string", "object of integer"; "any" where it can be any.
 	Type string
 	// Doc says what it holds.
 	Doc string
@@ -151,17 +151,23 @@ func bodies(f func(messagestore.Category, messagestore.Body)) {
 
 func describe() []Message {
 	var all []Message
+	document := readDocument()
 	bodies(func(category messagestore.Category, body messagestore.Body) {
 		kind := Event
 		if strings.HasSuffix(string(category), string(messagestore.Category("").Commands())) {
 			kind = Command
 		}
 		goType := reflect.TypeOf(body)
-		all = append(all, Message{
+		m := Message{
 			Type: body.MessageType(), Category: category, Kind: kind, SchemaVersion: 1,
 			Package: goType.PkgPath()[strings.IndexByte(goType.PkgPath(), '/')+1:],
 			Fields:  fields(goType, ""),
-		})
+		}
+		if v, ok := body.(messagestore.Versioned); ok {
+			m.SchemaVersion = v.SchemaVersion()
+		}
+		document.explain(&m)
+		all = append(all, m)
 	})
 	slices.SortFunc(all, inOrder)
 	return all
@@ -172,7 +178,7 @@ func fields(t reflect.Type, prefix string) []Field {
 	for f, key := range jsonFields(t) {
 		name := prefix + key
 		optional := strings.Contains(f.Tag.Get("json"), ",omit")
-		all = append(all, Field{Name: name, Type: jsonType(f.Type), Masked: isMasked(f), Optional: optional})
+		all = append(all, Field{Name: name, Type: typeName(f.Type), Masked: isMasked(f), Optional: optional})
 		if inner, step := insideOf(f.Type); inner.Kind() == reflect.Struct && jsonType(inner) == "object" {
 			all = append(all, fields(inner, name+step)...)
 		}
@@ -217,6 +223,18 @@ func eachField(t reflect.Type, yield func(reflect.StructField, string) bool) boo
 
 func isMasked(f reflect.StructField) bool { return f.Tag.Get("mask") == "true" }
 
+// typeName is jsonType with what a list or a map holds.
+func typeName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		return typeName(t.Elem())
+	}
+	name := cmp.Or(jsonType(t), "any")
+	if name == "array" || name == "object" && t.Kind() == reflect.Map {
+		name += " of " + typeName(t.Elem())
+	}
+	return name
+}
+
 var (
 	timeType = reflect.TypeFor[time.Time]()
 	rawType  = reflect.TypeFor[json.RawMessage]()
@@ -242,6 +260,9 @@ func jsonType(t reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "number"
 	case reflect.Slice, reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "string" // in base 64
+		}
 		return "array"
 	case reflect.Struct, reflect.Map:
 		return "object"

@@ -66,7 +66,7 @@ func TestFields(t *testing.T) {
 		{"sendEmail", "Failed", []Field{{Name: "emailId", Type: "string"}, {Name: "to", Type: "string", Masked: true}, {Name: "subject", Type: "string", Masked: true},
 			{Name: "text", Type: "string", Masked: true}, {Name: "html", Type: "string", Masked: true}, {Name: "reason", Type: "string", Masked: true}}},
 		{"viewing", "VideoViewed", []Field{{Name: "videoId", Type: "string"}, {Name: "userId", Type: "string", Optional: true}}},
-		{"subscriberPosition", "Read", []Field{{Name: "position", Type: "integer"}, {Name: "parked", Type: "object", Optional: true}, {Name: "parked.*.position", Type: "integer"},
+		{"subscriberPosition", "Read", []Field{{Name: "position", Type: "integer"}, {Name: "parked", Type: "object of object", Optional: true}, {Name: "parked.*.position", Type: "integer"},
 			{Name: "parked.*.error", Type: "string"}, {Name: "parked.*.attempts", Type: "integer"}, {Name: "parked.*.released", Type: "boolean", Optional: true}}},
 	} {
 		m, ok := Of(test.category, test.name)
