@@ -401,7 +401,7 @@ func (r *Rebuilds) read(ctx context.Context, groups []group) ([]Rebuild, error) 
 		for j, name := range g.tables {
 			t := &one.Tables[j]
 			t.Name = name
-			batch.Queue(`SELECT least(count(*), 10000), count(*) > 10000 FROM (SELECT FROM ` + pgx.Identifier{name}.Sanitize() + ` LIMIT 10001) some`).
+			batch.Queue(`SELECT least(count(*), 10000), count(*) > 10000 FROM (SELECT FROM ` + pgx.Identifier{name}.Sanitize() + ` LIMIT 10001) AS counted`).
 				QueryRow(func(row pgx.Row) error { return row.Scan(&t.Rows, &t.More) })
 		}
 		batch.Queue(`SELECT CASE WHEN phase IN ('reading', 'ready', 'switching') AND NOT `+locked+` THEN 'interrupted' ELSE phase END,

@@ -286,7 +286,7 @@ func (t rebuildTable) difference(ctx context.Context, tx pgx.Tx) (TableDifferenc
 		order = append(order, `coalesce(o.`+quoted(k)+`, n.`+quoted(k)+`)`)
 	}
 	k := quoted(t.key[0])
-	rows, err := tx.Query(ctx, `SELECT CASE WHEN o.`+k+` IS NOT NULL THEN to_jsonb(o) END, CASE WHEN n.`+k+` IS NOT NULL THEN to_jsonb(n) END FROM `+t.joined()+`
+	rows, err := tx.Query(ctx, `SELECT CASE WHEN o.`+k+` IS NOT NULL THEN to_jsonb(o.*) END, CASE WHEN n.`+k+` IS NOT NULL THEN to_jsonb(n.*) END FROM `+t.joined()+`
 		WHERE o.`+k+` IS NULL OR n.`+k+` IS NULL OR NOT `+t.same()+` ORDER BY `+strings.Join(order, `, `)+` LIMIT $1`, mostExamples)
 	if err != nil {
 		return d, err
