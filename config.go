@@ -40,6 +40,7 @@ type config struct {
 	EmailDirectory  string        `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
 	Sender          string        `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
 	Environment     string        `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
+	XRay            string        `name:"xray" env:"XRAY" placeholder:"on|off" help:"on lets everybody see what their own clicks set off, by a switch in the corner of each page; off does not. Unset, it is on in development."`
 	TrustedProxies  string        `name:"trusted-proxies" env:"TRUSTED_PROXIES" placeholder:"NETWORKS" help:"Networks of proxies in front of the site, like 10.0.0.0/8,fd00::/8: what they say in X-Forwarded-For about where a visitor comes from is believed. Unset, nobody is."`
 	DataDir         string        `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, unfinished uploads, mails, the private Postgres, the cookie secret and the identity key."`
 	MediaBucket     string        `name:"media-bucket" env:"MEDIA_BUCKET" placeholder:"URL" help:"Bucket for videos, s3://name?region=eu-central-1, for many machines; credentials are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset, videos are files in the data folder."`
@@ -193,6 +194,9 @@ func (c config) check() (level slog.Level, err error) {
 	if c.Environment != "development" && c.Environment != "production" {
 		return level, fmt.Errorf("ENVIRONMENT (--environment) is %q: it must be development or production", c.Environment)
 	}
+	if c.XRay != "" && c.XRay != "on" && c.XRay != "off" {
+		return level, fmt.Errorf("XRAY (--xray) is %q: it must be on or off", c.XRay)
+	}
 	if c.Sender != "" {
 		if parsed, err := mail.ParseAddress(c.Sender); err != nil || parsed.Address != c.Sender {
 			return level, fmt.Errorf("SYSTEM_SENDER_EMAIL_ADDRESS (--system-sender-email-address) is %q: it must be an e-mail address", c.Sender)
@@ -257,6 +261,9 @@ func (c config) trustedProxies() (networks []*net.IPNet, err error) {
 
 // development reports whether the site is one to try things out with.
 func (c config) development() bool { return c.Environment == "development" }
+
+// xray says whether everybody can see what their own clicks set off.
+func (c config) xray() bool { return c.XRay == "on" || c.XRay == "" && c.development() }
 
 // transport returns the way that mails go, and the folder of the outbox where they
 // are written as files.

@@ -143,6 +143,7 @@ func (p *program) assemble(settings settings) {
 		MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, MostLength: p.config.MaxVideoLength, AsItIs: p.encoder == nil,
 	})
 	p.watchPages = recordviewings.New(p.store, videos, counts, sessions, p.media, p.board, p.hub, p.log)
+	shown := p.newXRay(settings.secret, sessions)
 	p.uploads = uploads.New(p.store, own, sessions, p.media, portal.Problem, uploads.Config{
 		Dir: p.config.uploadsDir(), MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, Log: p.log,
 	})
@@ -179,6 +180,7 @@ func (p *program) assemble(settings settings) {
 		p.watchPages,
 		registerusers.New(p.store, registrations.NewQueries(p.views), users, passwords, limits, sessions, p.key, p.hub),
 		p.uploads,
+		shown,
 		health{p},
 	}
 	if outboxShown {
@@ -214,7 +216,7 @@ func (p *program) assemble(settings settings) {
 			return err
 		},
 	}
-	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: settings.outbox != "", TrustedProxies: settings.proxies, Uploads: slices.Concat(uploads.Routes, creatorsportal.UploadRoutes), Answered: p.answered})
+	p.router = web.New(web.Config{AppName: p.config.AppName, Log: p.log, Sessions: sessions, Outbox: outboxShown, MailsKept: settings.outbox != "", TrustedProxies: settings.proxies, Uploads: slices.Concat(uploads.Routes, creatorsportal.UploadRoutes), XRay: shown.Panel, Answered: p.answered})
 	for _, a := range applications {
 		a.Routes(p.router)
 	}

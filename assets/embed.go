@@ -25,7 +25,7 @@ var dist embed.FS
 const Prefix = "/assets/"
 
 // Files that pages refer to.
-var required = []string{"app.css", "app.js", "player.js", "upload.js", "admin.js", "favicon.svg"}
+var required = []string{"app.css", "app.js", "player.js", "upload.js", "admin.js", "xray.js", "favicon.svg"}
 
 var built = sync.OnceValues(func() (*bundle, error) {
 	files, err := fs.Sub(dist, "dist")

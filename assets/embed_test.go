@@ -15,12 +15,13 @@ var style = strings.Repeat(".lesson { display: grid }\n", 40)
 
 func sample() fstest.MapFS {
 	return fstest.MapFS{
-		"manifest.json": {Data: []byte(`{"app.css":"app-1.css","app.js":"app-2.js","player.js":"player-5.js","upload.js":"upload-6.js","admin.js":"admin-7.js","favicon.svg":"favicon-3.svg","serif.woff2":"serif-4.woff2"}`)},
+		"manifest.json": {Data: []byte(`{"app.css":"app-1.css","app.js":"app-2.js","player.js":"player-5.js","upload.js":"upload-6.js","admin.js":"admin-7.js","xray.js":"xray-8.js","favicon.svg":"favicon-3.svg","serif.woff2":"serif-4.woff2"}`)},
 		"app-1.css":     {Data: []byte(style)},
 		"app-2.js":      {Data: []byte("0")},
 		"player-5.js":   {Data: []byte("0")},
 		"upload-6.js":   {Data: []byte("0")},
 		"admin-7.js":    {Data: []byte("0")},
+		"xray-8.js":     {Data: []byte("0")},
 		"favicon-3.svg": {Data: []byte("<svg/>")},
 		"serif-4.woff2": {Data: []byte("wOF2")},
 		".gitkeep":      {Data: nil},

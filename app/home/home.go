@@ -63,6 +63,8 @@ func (a *App) show(c echo.Context) error {
 	}
 	var rendered web.Rendered
 	switch {
+	case p.XRay != nil && p.XRay.On: // it is one person's page
+		rendered, _, err = page(c.Request().Context())
 	case before == 0 && p.SignedIn && !p.Admin:
 		rendered, err = a.firstSignedIn.Get(c.Request().Context(), page)
 	case before == 0 && !p.SignedIn:

@@ -82,7 +82,11 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 		}
 		c.Response().Header().Del(echo.HeaderContentLength)
 		c.Response().Header().Del(echo.HeaderCacheControl) // what the page would have had
-		if err := Render(c, status, views.ErrorPage(page(c, problem.Title), problem)); err != nil {
+		shown := page(c, problem.Title)
+		if x := configOf(c).XRay; x != nil {
+			shown.XRay = x(c, false)
+		}
+		if err := Render(c, status, views.ErrorPage(shown, problem)); err != nil {
 			log.Warn("error page not sent", "trace_id", TraceID(c), "error", err)
 		}
 	}

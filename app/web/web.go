@@ -41,6 +41,9 @@ type Config struct {
 	MailsKept bool
 	// Outbox says that there is a page with the mails that were kept.
 	Outbox bool
+	// XRay returns the X-ray of a page, with an answer of the databases where ask is set;
+	// nil where there is no X-ray.
+	XRay func(c echo.Context, ask bool) *views.XRay
 	// Answered is told of every request when it is answered; nil where nobody asks.
 	Answered func(echo.Context, Answer)
 }
@@ -186,6 +189,9 @@ func Page(c echo.Context, title string) views.Page {
 		if person, signedIn, err := sessions.Person(c); err == nil {
 			p.SignedIn, p.Admin = signedIn, slices.Contains(person.Roles, adminRole)
 		}
+	}
+	if x := configOf(c).XRay; x != nil {
+		p.XRay = x(c, true)
 	}
 	return p
 }
