@@ -37,6 +37,8 @@ import (
 // bench is a running program and the databases below it.
 type bench struct {
 	b        *testing.B
+	dir      string // of the private Postgres
+	data     string // of the program
 	url      string
 	pid      int
 	views    *pgxpool.Pool
@@ -46,7 +48,7 @@ type bench struct {
 	started  time.Duration // from start to the first answered page
 }
 
-func startBench(b *testing.B) *bench {
+func startBench(b *testing.B, settings ...string) *bench {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "video-tutorials-bench-")
 	if err != nil {
@@ -56,8 +58,8 @@ func startBench(b *testing.B) *bench {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		b.Fatal(err)
 	}
-	x := &bench{b: b}
-	x.postgres, err = db.StartPostgres(b.Context(), dir, slog.New(slog.DiscardHandler), "max_connections=100")
+	x := &bench{b: b, dir: dir}
+	x.postgres, err = db.StartPostgres(b.Context(), dir, slog.New(slog.DiscardHandler), append(settings, "max_connections=100")...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -80,9 +82,8 @@ func startBench(b *testing.B) *bench {
 func (x *bench) serve() *bench {
 	x.b.Helper()
 	out := &output{grown: make(chan struct{})}
-	command := exec.Command("bin/video-tutorials")
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=0", "DATA_DIR=" + x.b.TempDir(), "LOG_LEVEL=warn",
-		"DATABASE_URL=" + x.postgres.ViewsURL(), "MESSAGE_STORE_CONNECTION_STRING=" + x.postgres.MessageStoreURL()}
+	x.data = x.b.TempDir()
+	command := x.command()
 	command.Stdout, command.Stderr = out, out
 	start := time.Now()
 	if err := command.Start(); err != nil {
@@ -103,6 +104,14 @@ func (x *bench) serve() *bench {
 	response.Body.Close()
 	x.started = time.Since(start)
 	return x
+}
+
+// command is the program over the databases.
+func (x *bench) command(args ...string) *exec.Cmd {
+	command := exec.Command("bin/video-tutorials", args...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=0", "DATA_DIR=" + x.data, "LOG_LEVEL=warn",
+		"DATABASE_URL=" + x.postgres.ViewsURL(), "MESSAGE_STORE_CONNECTION_STRING=" + x.postgres.MessageStoreURL()}
+	return command
 }
 
 // publish lists lessons without films.

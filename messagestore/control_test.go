@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"videotutorials/db/dbtest"
 	"videotutorials/messagestore"
@@ -348,3 +350,62 @@ func TestFind(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// However many messages there are, no question of a person reads them all.
+func TestFindUsesItsIndexes(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	config, asked := database.MessageStore.Config(), &asked{}
+	config.ConnConfig.Tracer = asked
+	pool, err := pgxpool.NewWithConfig(within(t), config)
+	ok(t, err)
+	defer pool.Close()
+	store := messagestore.New(pool)
+	ok(t, pgx.BeginFunc(within(t), database.MessageStore, func(tx pgx.Tx) error {
+		_, err := tx.Exec(within(t), `SET LOCAL session_replication_role = replica`) // no notifications
+		if err == nil {
+			_, err = tx.Exec(within(t), `
+				INSERT INTO message_store.messages (position, stream_name, type, data, metadata)
+				SELECT n / 10, 'c' || n % 3 || '-' || n % 1000, 'T' || n % 5, '{}', jsonb_build_object('traceId', 'trace' || n % 1000, 'userId', 'user' || n % 100, 'causationMessageGlobalPosition', n)
+				FROM generate_series(0, 9999) AS n`)
+		}
+		return err
+	}))
+	_, err = database.MessageStore.Exec(within(t), `ANALYZE message_store.messages`)
+	ok(t, err)
+	for index, query := range map[string]messagestore.Query{
+		"messages_pkey": {}, "messages_stream": {Stream: "c1-1"}, "messages_category": {Category: "c1"}, "messages_type": {Type: "T1"},
+		"messages_trace": {TraceID: "trace7"}, "messages_user": {UserID: "user7"}, "messages_cause": {CausedBy: 77},
+	} {
+		for _, bound := range []func(*messagestore.Query){
+			func(*messagestore.Query) {}, func(q *messagestore.Query) { q.Before = 9000 }, func(q *messagestore.Query) { q.After = 9000 },
+		} {
+			bound(&query)
+			if _, err := store.Find(within(t), query); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := database.MessageStore.Query(within(t), `EXPLAIN `+asked.sql, asked.args...)
+			ok(t, err)
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			ok(t, err)
+			plan := strings.Join(lines, "\n")
+			sorted := strings.Contains(plan, "Sort") && query.Stream == "" // a few rows of a stream may be
+			if strings.Contains(plan, "Seq Scan") || sorted || !strings.Contains(plan, index) {
+				t.Errorf("%+v:\n%s", query, plan)
+			}
+		}
+	}
+}
+
+// asked remembers the last query.
+type asked struct {
+	sql  string
+	args []any
+}
+
+func (a *asked) TraceQueryStart(ctx context.Context, _ *pgx.Conn, query pgx.TraceQueryStartData) context.Context {
+	a.sql, a.args = query.SQL, slices.Clone(query.Args)
+	return ctx
+}
+
+func (a *asked) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
