@@ -99,6 +99,7 @@ type program struct {
 	hub           *live.Hub
 	recorder      *trace.Recorder
 	subscriptions *messagestore.Subscriptions
+	rebuilds      *messagestore.Rebuilds
 	viewsListener *messagestore.Listener
 	demo          *demo
 	router        *echo.Echo
@@ -169,6 +170,7 @@ func (p *program) assemble(settings settings) {
 	p.admin = admin.New(admin.Config{
 		Store: p.store, Users: users, SignIns: signIns, Sessions: sessions, Hub: p.hub, Summary: adminsummary.NewQueries(p.views),
 		Subscriptions: func() *messagestore.Subscriptions { return p.subscriptions },
+		Rebuilds:      func() *messagestore.Rebuilds { return p.rebuilds },
 	})
 	applications := []application{
 		p.admin,
@@ -204,10 +206,11 @@ func (p *program) assemble(settings settings) {
 		all = append(all, a.Subscriptions()...)
 	}
 	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
+	p.rebuilds = messagestore.NewRebuilds(p.store, p.views, p.log, all...)
 	p.subscriptions.Observe(p.recorder.Observe)
 	p.subscriptions.Watch(p.admin.Woken)
 	p.viewsListener = &messagestore.Listener{
-		Config: settings.listenViews, Channel: "views", Notified: p.hub.Notify, Also: map[string]func(string){live.BoardChannel: p.board.Heard}, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
+		Config: settings.listenViews, Channel: "views", Notified: p.hub.Notify, Also: map[string]func(string){live.BoardChannel: p.board.Heard, messagestore.RebuiltChannel: func(string) { p.hub.Resync() }}, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
 		Tick: func(ctx context.Context, conn *pgx.Conn) error {
 			versions, err := messagestore.Versions(ctx, conn)
 			if err == nil {
@@ -427,6 +430,7 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.uploads.Run(ctx) })
 	group.Go(func() error { return p.watchPages.Run(ctx) })
 	group.Go(func() error { return p.admin.Run(ctx) })
+	group.Go(func() error { return p.rebuilds.Run(ctx) })
 	group.Go(func() error {
 		if demoWanted { // whatever goes wrong, the site runs without them
 			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {

@@ -194,7 +194,6 @@ type Rebuilds struct {
 	log     *slog.Logger
 	groups  []group
 	started chan *rebuilding
-	changed func(name string)
 }
 
 // group is what has to be rebuilt together.
@@ -210,7 +209,7 @@ func NewRebuilds(store *Store, views *pgxpool.Pool, log *slog.Logger, all ...*Su
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	r := &Rebuilds{store: store, views: views, log: log, started: make(chan *rebuilding), changed: func(string) {}}
+	r := &Rebuilds{store: store, views: views, log: log, started: make(chan *rebuilding)}
 	for _, s := range all {
 		if p, ok := s.worker.(*projection); ok && len(p.config.Tables) > 0 {
 			r.add(p.config)
@@ -253,10 +252,6 @@ func (s *Subscription) Tables() []string {
 	}
 	return nil
 }
-
-// Observe has f called whenever a rebuild of this process has come further, with its name,
-// a few times a second at most. It stands before Run; f must be quick.
-func (r *Rebuilds) Observe(f func(name string)) { r.changed = f }
 
 // Run does what is started until ctx ends; then it ends what is under way. It returns nil.
 func (r *Rebuilds) Run(ctx context.Context) error {

@@ -143,7 +143,6 @@ func (b *rebuilding) change(ctx context.Context) error {
 		return fmt.Errorf("write down the switch: %w", err)
 	}
 	b.phase, b.trouble = RebuildSwitching, ""
-	b.changed(b.group.name)
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL synchronous_commit TO DEFAULT`); err != nil {
 			return err

@@ -192,7 +192,6 @@ func (b *rebuilding) work(ctx context.Context) {
 		case b.phase == RebuildDone, errors.Is(err, errSuperseded), errors.Is(cause, errSuperseded):
 			b.disconnect()
 			b.log.Info("rebuild ended", "projection", b.group.name, "phase", b.phase)
-			b.changed(b.group.name)
 			return
 		case errors.Is(cause, errCancelled), errors.Is(err, errCancelled):
 			b.end(RebuildCancelled, nil)
@@ -446,7 +445,6 @@ func (b *rebuilding) tell(ctx context.Context, now bool) error {
 	if err != nil {
 		return fmt.Errorf("tell how far the rebuild of %s is: %w", b.group.name, err)
 	}
-	b.changed(b.group.name)
 	return nil
 }
 
@@ -487,7 +485,6 @@ func (b *rebuilding) end(phase RebuildPhase, cause error) {
 	}
 	b.phase = phase
 	b.log.Info("rebuild ended", "projection", b.group.name, "phase", phase, "cause", text(cause))
-	b.changed(b.group.name)
 }
 
 func (b *rebuilding) remove(ctx context.Context, phase RebuildPhase, cause error) error {

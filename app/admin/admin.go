@@ -34,6 +34,8 @@ type Config struct {
 	Summary adminsummary.Queries
 	// Subscriptions returns those of this process.
 	Subscriptions func() *messagestore.Subscriptions
+	// Rebuilds returns those of this process.
+	Rebuilds func() *messagestore.Rebuilds
 }
 
 // App is the application.
@@ -58,6 +60,7 @@ func (a *App) Routes(e *echo.Echo) {
 	a.userRoutes(g)
 	a.searchRoutes(g)
 	a.subscriptionRoutes(g)
+	a.rebuildRoutes(g)
 	a.tailRoutes(g)
 }
 
