@@ -61,10 +61,17 @@ func (x *bench) fill(n int) {
 			FROM generate_series(1, 20000) AS n`); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, `
+			INSERT INTO message_store.messages (position, stream_name, type, data, metadata)
+			SELECT n / 20000, 'authentication-' || md5('user' || 1 + n % 20000)::uuid, 'UserLoggedIn',
+				jsonb_build_object('userId', md5('user' || 1 + n % 20000)::uuid, 'sessionId', gen_random_uuid()), '{}'
+			FROM generate_series(0, 59999) AS n`); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, `
 			INSERT INTO message_store.messages (position, stream_name, type, data, metadata)
 			SELECT n / 50000, 'viewing-' || md5('video' || n % 50000)::uuid, 'VideoViewed', jsonb_build_object('videoId', md5('video' || n % 50000)::uuid),
-				jsonb_build_object('traceId', md5('trace' || n / 100)::uuid, 'userId', md5('user' || 1 + n % 20000)::uuid, 'causationMessageGlobalPosition', 20000 + n, 'causationMessagePosition', 0, 'causationMessageStreamName', 'viewing-1')
+				jsonb_build_object('traceId', md5('trace' || n / 100)::uuid, 'userId', md5('user' || 1 + n % 20000)::uuid, 'causationMessageGlobalPosition', 80000 + n, 'causationMessagePosition', 0, 'causationMessageStreamName', 'viewing-1')
 			FROM generate_series(0, $1::int - 1) AS n`, n)
 		if err != nil {
 			return err
@@ -75,7 +82,7 @@ func (x *bench) fill(n int) {
 			}
 			if _, err := tx.Exec(ctx, `
 				INSERT INTO message_store.messages (position, stream_name, type, data) VALUES (0, $1, 'Read', jsonb_build_object('position', $2::bigint))`,
-				string(messagestore.PositionCategory.Stream(s.Name)), n+20000); err != nil {
+				string(messagestore.PositionCategory.Stream(s.Name)), n+80000); err != nil {
 				return err
 			}
 		}
@@ -111,7 +118,7 @@ func BenchmarkSiteAdmin(b *testing.B) {
 	untilLong(b, 20*time.Minute, "the summary has counted everything", func() bool {
 		var counted int64
 		err := x.views.QueryRow(b.Context(), `SELECT coalesce(max(position), 0) FROM checkpoint WHERE name = $1`, adminsummary.Name).Scan(&counted)
-		return err == nil && counted > adminMessages+20000
+		return err == nil && counted > adminMessages+80000
 	})
 	b.Logf("counted in %s", time.Since(start))
 	if _, err := x.views.Exec(b.Context(), `VACUUM ANALYZE`); err != nil {
@@ -176,8 +183,12 @@ func BenchmarkSiteAdmin(b *testing.B) {
 		b.Fatal(err)
 	}
 	plans := bytes.Count(text[from:], []byte("Query Text:"))
-	for _, whole := range regexp.MustCompile(`Seq Scan on (messages|admin_streams|admin_users|user_credentials|sign_ins|catalogue|view_counts)\b.*`).FindAll(text[from:], -1) {
-		b.Errorf("a table is read as a whole: %s", whole)
+	whole := map[string]int{}
+	for _, scan := range regexp.MustCompile(`Seq Scan on (messages|admin_streams|admin_users|user_credentials|sign_ins)\b.*`).FindAllString(string(text[from:]), -1) {
+		whole[scan]++
+	}
+	for scan, times := range whole {
+		b.Errorf("a table is read as a whole, %d times: %s", times, scan)
 	}
 	b.Logf("%d plans looked at", plans)
 
