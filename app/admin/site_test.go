@@ -81,6 +81,7 @@ func start(t *testing.T, change ...func(*Config)) *site {
 		change(&config)
 	}
 	s.app = New(config)
+	s.all.Watch(s.app.Woken)
 	s.router = web.New(web.Config{AppName: "Test", Log: log, Sessions: sessions})
 	s.app.Routes(s.router)
 	s.router.POST("/test/log-in/:user/:session", func(c echo.Context) error {
