@@ -31,6 +31,9 @@ const (
 	AdminNewerID = "admin-newer"
 	// AdminNowID is the id of what the overview shows of this moment.
 	AdminNowID = "admin-now"
+	// TraceID is the id of the picture of a trace, TraceListID that of the same as a list.
+	TraceID     = "trace"
+	TraceListID = "trace-list"
 	// AdminCategoriesID is the id of the list of categories.
 	AdminCategoriesID = "admin-categories"
 	// AdminTypesID is the id of the list of types.
