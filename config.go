@@ -48,6 +48,7 @@ type config struct {
 	UploadQuota     int64         `name:"upload-quota-bytes" env:"UPLOAD_QUOTA_BYTES" default:"21474836480" placeholder:"BYTES" help:"How much one person may upload altogether, in bytes."`
 	MaxVideoLength  time.Duration `name:"max-video-length" env:"MAX_VIDEO_LENGTH" default:"4h" placeholder:"LENGTH" help:"Longest video that is taken, like 90m or 4h."`
 	Transcodes      int           `env:"TRANSCODES" default:"1" placeholder:"NUMBER" help:"How many videos are transcoded at the same time."`
+	OTLPEndpoint    string        `name:"otel-exporter-otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"Receiver of OpenTelemetry spans by OTLP over HTTP, like http://localhost:4318; unset, there are none."`
 	LogLevel        string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
@@ -193,6 +194,9 @@ func (c config) check() (level slog.Level, err error) {
 	}
 	if c.Environment != "development" && c.Environment != "production" {
 		return level, fmt.Errorf("ENVIRONMENT (--environment) is %q: it must be development or production", c.Environment)
+	}
+	if u, err := url.Parse(c.OTLPEndpoint); c.OTLPEndpoint != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return level, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT (--otel-exporter-otlp-endpoint) cannot be used: it must be like http://localhost:4318")
 	}
 	if c.XRay != "" && c.XRay != "on" && c.XRay != "off" {
 		return level, fmt.Errorf("XRAY (--xray) is %q: it must be on or off", c.XRay)

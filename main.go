@@ -98,6 +98,7 @@ type program struct {
 	store         *messagestore.Store
 	hub           *live.Hub
 	recorder      *trace.Recorder
+	telemetry     *telemetry // nil where spans go nowhere
 	subscriptions *messagestore.Subscriptions
 	rebuilds      *messagestore.Rebuilds
 	viewsListener *messagestore.Listener
@@ -171,6 +172,7 @@ func (p *program) assemble(settings settings) {
 		Store: p.store, Users: users, SignIns: signIns, Sessions: sessions, Hub: p.hub, Summary: adminsummary.NewQueries(p.views),
 		Subscriptions: func() *messagestore.Subscriptions { return p.subscriptions },
 		Rebuilds:      func() *messagestore.Rebuilds { return p.rebuilds },
+		Recorder:      p.recorder,
 	})
 	applications := []application{
 		p.admin,
@@ -207,7 +209,7 @@ func (p *program) assemble(settings settings) {
 	}
 	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
 	p.rebuilds = messagestore.NewRebuilds(p.store, p.views, p.log, all...)
-	p.subscriptions.Observe(p.recorder.Observe)
+	p.subscriptions.Observe(p.observed)
 	p.subscriptions.Watch(p.admin.Woken)
 	p.viewsListener = &messagestore.Listener{
 		Config: settings.listenViews, Channel: "views", Notified: p.hub.Notify, Also: map[string]func(string){live.BoardChannel: p.board.Heard, messagestore.RebuiltChannel: func(string) { p.hub.Resync() }}, Connected: p.hub.Resync, Disconnected: p.hub.Deaf,
@@ -290,6 +292,9 @@ func (p *program) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.telemetry, err = newTelemetry(ctx, p.config.OTLPEndpoint, p.config.AppName, p.log); err != nil {
+		return err
+	}
 	if p.media, err = media.Open(ctx, p.config.MediaBucket, p.config.mediaDir()); err != nil {
 		return fmt.Errorf("open the place for videos: %w", err)
 	}
@@ -355,6 +360,7 @@ func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, 
 }
 
 func (p *program) close() {
+	p.telemetry.close()
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

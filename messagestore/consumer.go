@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // PositionCategory is the category of the streams in which component
@@ -243,10 +242,7 @@ func (c *consumer) retryReleased(ctx context.Context, s *Subscription) error {
 }
 
 func (c *consumer) handle(ctx context.Context, s *Subscription, m Raw) error {
-	began := time.Now()
-	err := Handle(ctx, m, c.config.Handlers...)
-	s.observed(m, c.config.Handlers, began, err)
-	return err
+	return s.observed(ctx, m, c.config.Handlers)
 }
 
 func (c *consumer) load(ctx context.Context) error {

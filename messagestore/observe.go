@@ -1,7 +1,9 @@
 package messagestore
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -19,6 +21,8 @@ type Observation struct {
 	Projected bool
 	Topics    []string
 	Version   int64
+	// Wrote are the messages that a handler has written, but those that were there before.
+	Wrote []Written
 	// Err is why a handler's try failed; a transaction that failed is not observed.
 	Err error
 }
@@ -31,12 +35,25 @@ func (s *Subscriptions) Observe(f func(Observation)) {
 	}
 }
 
-// observed tells of one message that handlers had; nobody is told of a type that has none.
-func (s *Subscription) observed(m Raw, handlers []Handler, began time.Time, err error) {
+// observed has a message handled and tells of it; nobody is told of a type that has no
+// handler.
+func (s *Subscription) observed(ctx context.Context, m Raw, handlers []Handler) error {
 	if s.observe == nil || !handles(handlers, m.Type) {
-		return
+		return Handle(ctx, m, handlers...)
 	}
-	s.observe(Observation{Subscription: s.name, Messages: []Raw{m}, Began: began, Ended: time.Now(), Err: err})
+	var mu sync.Mutex
+	o := Observation{Subscription: s.name, Messages: []Raw{m}, Began: time.Now()}
+	err := Handle(NoteWrites(ctx, func(w Written) {
+		mu.Lock()
+		defer mu.Unlock()
+		o.Wrote = append(o.Wrote, w)
+	}), m, handlers...)
+	mu.Lock()
+	told := o
+	mu.Unlock()
+	told.Ended, told.Err = time.Now(), err
+	s.observe(told)
+	return err
 }
 
 func handles(handlers []Handler, kind string) bool {

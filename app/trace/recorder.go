@@ -39,6 +39,8 @@ type Moment struct {
 	// Message is the id of the message that it is about, the first written one for a
 	// request; empty for a page that was told.
 	Message string
+	// Wrote are the ids of the messages that a component has written then.
+	Wrote []string
 	// Topics and Version are what a projection has changed and to what, and for a page
 	// that was told the version of its topic.
 	Topics   []string
@@ -76,7 +78,7 @@ type Recorder struct {
 	order   []string // trace ids as they came
 	topics  map[string]*topic
 	swept   time.Time
-	changed func(traceID string)
+	changed []func(traceID string)
 }
 
 type record struct {
@@ -111,9 +113,9 @@ func NewRecorder() *Recorder {
 	return &Recorder{now: time.Now, traces: map[string]*record{}, topics: map[string]*topic{}}
 }
 
-// Changed has f called with the id of each trace that has got a moment. It stands before
-// everything else; f must be quick and must not call the recorder.
-func (r *Recorder) Changed(f func(traceID string)) { r.changed = f }
+// Changed has f, too, called with the id of each trace that has got a moment. It stands
+// before everything else; f must be quick and must not call the recorder.
+func (r *Recorder) Changed(f func(traceID string)) { r.changed = append(r.changed, f) }
 
 // Of returns the moments of a trace in the order of their times.
 func (r *Recorder) Of(traceID string) []Moment {
@@ -156,6 +158,9 @@ func (r *Recorder) Observe(o messagestore.Observation) {
 	moment := Moment{At: o.Began, Kind: Handled, Name: o.Subscription, Topics: o.Topics, Version: o.Version, Duration: o.Ended.Sub(o.Began)}
 	if o.Projected {
 		moment.Kind = Applied
+	}
+	for _, w := range o.Wrote {
+		moment.Wrote = append(moment.Wrote, w.ID)
 	}
 	if o.Err != nil {
 		moment.Err, _, _ = strings.Cut(messagestore.ErrorText(o.Err), "\n")
@@ -226,8 +231,8 @@ func (r *Recorder) add(m Moment) (of *record, place int) {
 		return nil, 0
 	}
 	of.moments = append(of.moments, m)
-	if r.changed != nil {
-		r.changed(m.TraceID)
+	for _, f := range r.changed {
+		f(m.TraceID)
 	}
 	return of, len(of.moments) - 1
 }

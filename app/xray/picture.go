@@ -150,7 +150,8 @@ func (d *drawing) decision(m messagestore.Raw, cause int64) views.XRayCard {
 		if at.Kind != trace.Handled || at.Message != causing.ID || at.Err != "" {
 			continue
 		}
-		if around := !m.Time.Before(at.At.Add(-slack)) && !m.Time.After(at.At.Add(at.Duration+slack)); handled == nil || around {
+		// Of several subscriptions to the message it is the one that wrote this.
+		if handled == nil || slices.Contains(at.Wrote, m.ID) {
 			handled = &d.moments[i]
 		}
 	}
