@@ -16,6 +16,7 @@ import (
 	"videotutorials/aggregators/signins"
 	"videotutorials/aggregators/usercredentials"
 	"videotutorials/app/live"
+	"videotutorials/app/trace"
 	"videotutorials/app/web"
 	"videotutorials/components/administration/administrationmsg"
 	"videotutorials/components/identity/identitymsg"
@@ -36,6 +37,8 @@ type Config struct {
 	Subscriptions func() *messagestore.Subscriptions
 	// Rebuilds returns those of this process.
 	Rebuilds func() *messagestore.Rebuilds
+	// Recorder knows what happened between the messages of a trace; it may be nil.
+	Recorder *trace.Recorder
 }
 
 // App is the application.
@@ -44,10 +47,17 @@ type App struct {
 	feed    *live.Feed
 	samples samples
 	tails   wakes
+	traces  traces
 }
 
 // New returns the application.
-func New(c Config) *App { return &App{Config: c, feed: c.Hub.Personal()} }
+func New(c Config) *App {
+	a := &App{Config: c, feed: c.Hub.Personal()}
+	if c.Recorder != nil {
+		c.Recorder.Changed(a.traceChanged)
+	}
+	return a
+}
 
 // Routes adds the application's routes. Nothing below the portal's path answers anybody but
 // administrators, not even that it is not there.
@@ -61,6 +71,7 @@ func (a *App) Routes(e *echo.Echo) {
 	a.searchRoutes(g)
 	a.subscriptionRoutes(g)
 	a.rebuildRoutes(g)
+	a.contractRoutes(g)
 	a.tailRoutes(g)
 }
 

@@ -45,6 +45,8 @@ type list struct {
 	describe func(a *App, ctx context.Context, q messagestore.Query, l *views.AdminList) error
 	// none is told where there are none; empty where that is nothing special.
 	none string
+	// drawn says that they are drawn as a picture, too.
+	drawn bool
 }
 
 var lists = map[string]list{
@@ -109,7 +111,7 @@ var lists = map[string]list{
 		},
 	},
 	views.AdminTracePath(":traceId"): {
-		section: views.AdminMessagesPath, limit: perTracePage, none: "There is no message of this trace.",
+		section: views.AdminMessagesPath, limit: perTracePage, none: "There is no message of this trace.", drawn: true,
 		query: named("traceId", func(q *messagestore.Query, name string) { q.TraceID = name }),
 		describe: func(_ *App, _ context.Context, q messagestore.Query, l *views.AdminList) error {
 			l.Title = "Trace"
@@ -291,6 +293,9 @@ func (a *App) list(c echo.Context, of list) error {
 		shown.OldestFirst = true
 	}
 	shown.Messages = lines(found.lines)
+	if of.drawn {
+		shown.Picture = a.tracePicture(ctx, q.TraceID, found.lines)
+	}
 	page := web.Page(c, shown.Title)
 	if p.first() {
 		page.Live = liveURL(c, top, version)
@@ -315,6 +320,9 @@ func (a *App) listLive(c echo.Context, of list) error {
 	q, err := of.query(c)
 	if err != nil {
 		return err
+	}
+	if of.drawn {
+		return a.traceLive(c, q.TraceID)
 	}
 	return a.newer(c, []string{adminsummary.CategoriesTopic}, views.Newer{One: "newer message", Many: "newer messages"},
 		func(ctx context.Context, top int64, limit int) (int, error) {
