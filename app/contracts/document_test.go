@@ -380,8 +380,8 @@ func TestEveryTypeIsExplained(t *testing.T) {
 	}
 	for _, m := range All() {
 		name := key(m.Category, m.Type)
-		if m.Doc == "" || len(m.Example) == 0 {
-			t.Errorf("%s: doc %q, example %s", name, m.Doc, m.Example)
+		if m.Doc == "" || len(m.Example) == 0 || len(m.Writers) == 0 {
+			t.Errorf("%s: doc %q, example %s, writers %q", name, m.Doc, m.Example, m.Writers)
 			continue
 		}
 		if m.Kind == Command && len(m.Handlers) == 0 {
@@ -414,6 +414,16 @@ func TestEveryTypeIsExplained(t *testing.T) {
 		}
 		if schema.Validate("") == nil {
 			t.Errorf("%s: a text is taken for data", name)
+		}
+	}
+}
+// What contract.md says of who writes a type is what the source does.
+func TestWrittenByWhomTheContractsName(t *testing.T) {
+	t.Parallel()
+	said := proseOf(t, files(t))
+	for _, m := range All() {
+		if p := said[m.Package+"."+m.Type]; m.Package != "messagestore" && !slices.Equal(p.writers, m.Writers) {
+			t.Errorf("%s %s is written by %q; its contract says %q", m.Category, m.Type, m.Writers, p.writers)
 		}
 	}
 }
