@@ -417,6 +417,7 @@ func TestEveryTypeIsExplained(t *testing.T) {
 		}
 	}
 }
+
 // What contract.md says of who writes a type is what the source does.
 func TestWrittenByWhomTheContractsName(t *testing.T) {
 	t.Parallel()
