@@ -12,6 +12,7 @@ package aggregatortest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -42,9 +43,10 @@ type Fixture[Q any] struct {
 	subscriptions func() []*messagestore.Subscription
 	newQueries    func(views *pgxpool.Pool) Q
 
-	all  *messagestore.Subscriptions
-	stop func()
-	log  log
+	all    *messagestore.Subscriptions
+	stop   func()
+	byHand bool // rows were changed by the test
+	log    log
 }
 
 // aggregator is what the function New of each aggregator returns.
@@ -68,7 +70,10 @@ func New[A aggregator, Q any](t *testing.T, table string, newAggregator func(sto
 		table: table, listen: listen, store: store, newQueries: newQueries, stop: func() {},
 		subscriptions: func() []*messagestore.Subscription { return newAggregator(store, database.Views).Subscriptions() },
 	}
-	t.Cleanup(f.wroteItsTables)
+	t.Cleanup(func() {
+		f.wroteItsTables()
+		f.rebuiltTheSame()
+	})
 	return f
 }
 
@@ -175,6 +180,49 @@ func (f *Fixture[Q]) wroteItsTables() {
 	}
 }
 
+// rebuiltTheSame demands that a rebuild from the first message on finds no row that is not
+// as it should be.
+func (f *Fixture[Q]) rebuiltTheSame() {
+	f.T.Helper()
+	if f.all == nil || f.byHand { // it never ran, or its rows are not its own
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Ctx), time.Minute)
+	done := make(chan struct{})
+	r := messagestore.NewRebuilds(f.store, f.Views, nil, f.subscriptions()...)
+	go func() { defer close(done); r.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	all, err := r.All(ctx)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	for _, one := range all {
+		if err := r.Start(ctx, one.Name, ""); err != nil {
+			f.T.Fatal(err)
+		}
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for _, one := range all {
+		for one.Phase != messagestore.RebuildReady {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				f.T.Fatalf("the rebuild of %s: %+v", one.Name, one)
+			}
+			if one, err = r.Of(ctx, one.Name); err != nil {
+				f.T.Fatal(err)
+			}
+		}
+		for _, d := range one.Difference.Tables {
+			if d.OnlyOld+d.OnlyNew+d.Changed > 0 {
+				text, _ := json.Marshal(d)
+				f.T.Errorf("a rebuild makes other rows: %s", text)
+			}
+		}
+	}
+}
+
 // NothingParked demands that every batch was applied as a whole and that no message is
 // parked.
 func (f *Fixture[Q]) NothingParked() {
@@ -213,6 +261,7 @@ func (f *Fixture[Q]) Query(sql string, args ...any) (answer string) {
 // Exec executes a statement in Views or MessageStore.
 func (f *Fixture[Q]) Exec(pool *pgxpool.Pool, sql string, args ...any) {
 	f.T.Helper()
+	f.byHand = f.byHand || pool == f.Views
 	if _, err := pool.Exec(f.Ctx, sql, args...); err != nil {
 		f.T.Fatal(err)
 	}
@@ -228,7 +277,9 @@ func (f *Fixture[Q]) SameInOneBatch() {
 		f.T.Fatal("there are no rows")
 	}
 	f.Stop()
+	byHand := f.byHand
 	f.Exec(f.Views, `TRUNCATE `+f.table+`, checkpoint`)
+	f.byHand = byHand
 	f.Run()
 	f.NothingParked()
 	if after := f.Rows(); after != before {
