@@ -34,9 +34,10 @@ func longestHandOver(bytes int64) time.Duration {
 }
 
 // finish hands over an upload that is whole, once, however many ask for it. It goes on
-// when those who ask have gone or lost patience: what is whole is never taken back.
+// when those who ask have gone or lost patience: what is whole is never taken back. What
+// it writes is noted for the first of them.
 func (a *App) finish(ctx context.Context, u upload) error {
-	f, err := a.flight(u)
+	f, err := a.flight(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (a *App) finish(ctx context.Context, u upload) error {
 	}
 }
 
-func (a *App) flight(u upload) (*flight, error) {
+func (a *App) flight(ctx context.Context, u upload) (*flight, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f := a.flights[u.id]; f != nil {
@@ -64,7 +65,7 @@ func (a *App) flight(u upload) (*flight, error) {
 	f := &flight{done: make(chan struct{})}
 	a.flights[u.id] = f
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.stopping), longestHandOver(u.Bytes))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestHandOver(u.Bytes))
 		defer cancel()
 		err := a.handOver(ctx, u)
 		if err != nil && !errors.Is(err, errGone) {
