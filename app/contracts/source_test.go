@@ -320,7 +320,7 @@ func comments(packages map[string][]*ast.File) map[string]string {
 							if text == "" && strings.Contains(group, name.Name) { // "Width and Height are …"
 								text = group
 							}
-							found[pkg+"."+t.Name.Name+"."+name.Name] = text
+							found[pkg+"."+t.Name.Name+"."+name.Name] = withoutName(text, name.Name)
 						}
 						group = text
 					}
@@ -330,6 +330,17 @@ func comments(packages map[string][]*ast.File) map[string]string {
 		}
 	}
 	return found
+}
+
+// withoutName leaves out of a comment what Go's begin with, which is no word of readers
+// of JSON: "UserID is the UUID of …".
+func withoutName(text, name string) string {
+	for _, verb := range []string{" is ", " are "} {
+		if rest, ok := strings.CutPrefix(text, name+verb); ok {
+			return strings.ToUpper(rest[:1]) + rest[1:]
+		}
+	}
+	return text
 }
 
 var links = regexp.MustCompile(`\[([^\]]+)\](\([^)]*\))?`)

@@ -270,7 +270,10 @@ func (d *drawing) views(moments []Moment) {
 		} else {
 			c := card{lane: laneOf(m), rank: 6, began: m.At, end: m.At.Add(m.Duration), topics: slices.Clone(m.Topics), version: m.Version}
 			c.Key, c.Kind, c.Name = key, views.TraceView, m.Name
-			c.Detail = "version " + strconv.FormatInt(m.Version, 10) + ", " + took(m.Duration)
+			c.Detail = "in " + took(m.Duration)
+			if len(m.Topics) > 0 {
+				c.Detail = "version " + strconv.FormatInt(m.Version, 10) + ", " + took(m.Duration)
+			}
 			d.add(c)
 		}
 		d.join(m.Message, key)
@@ -292,7 +295,7 @@ func (d *drawing) pages(moments []Moment) {
 			c.Name, _, _ = strings.Cut(m.Name, "/")
 			switch {
 			case m.Pages == 0:
-				c.Detail = "when it was opened"
+				c.Detail = "when opened"
 			case m.Pages == 1:
 				c.Detail = "1 page"
 			default:
@@ -452,7 +455,7 @@ func path(from, to views.TraceCard) string {
 	case y2-y1 == views.TraceRowGap:
 		points = [][2]int{{x1, y1}, {x1, leave}, {x2, leave}, {x2, y2}}
 	default: // also back, from a message that says it was caused by a later one
-		gutter := to.X - (views.TraceLaneWidth-views.TraceCardWidth)/2
+		gutter := to.X - 6
 		enter := y2 - views.TraceRowGap + 6 + aside
 		points = [][2]int{{x1, y1}, {x1, leave}, {gutter, leave}, {gutter, enter}, {x2, enter}, {x2, y2}}
 	}
