@@ -181,7 +181,7 @@ func (d *drawing) requests(moments []Moment) {
 		}
 		c := card{lane: browserLane, rank: 1, began: m.At, end: m.At.Add(m.Duration)}
 		c.Key, c.Kind, c.Name = "request "+strconv.Itoa(len(requests))+" "+m.Name, views.TraceRequest, m.Name
-		c.Detail = "answer " + strconv.Itoa(m.Status) + ", " + took(m.Duration)
+		c.Detail = strconv.Itoa(m.Status) + " in " + took(m.Duration)
 		requests = append(requests, c)
 	}
 	if len(requests) == 0 {
