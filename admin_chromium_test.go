@@ -134,7 +134,7 @@ func TestPagesOfThePortalAreAccessible(t *testing.T) {
 	for _, path := range []string{
 		"/admin", "/admin/messages", "/admin/streams", "/admin/categories", "/admin/types", "/admin/users",
 		"/admin/messages/" + registered.ID, "/admin/users/" + userID, "/admin/user-messages/" + userID, "/admin/streams/" + string(registered.Stream),
-		"/admin/correlated-messages/" + metadata.TraceID, "/admin/messages?type=nothing", "/admin/subscriptions", "/admin/tail", "/admin/nothing",
+		"/admin/correlated-messages/" + metadata.TraceID, "/admin/messages?type=nothing", "/admin/subscriptions", "/admin/tail", "/admin/rebuild", "/admin/contracts", "/admin/nothing",
 	} {
 		p.goTo(s.url + path)
 		p.do(chromedp.Evaluate(string(axe), nil))
