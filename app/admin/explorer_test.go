@@ -374,6 +374,12 @@ func TestPerson(t *testing.T) {
 	if got := rows(b.shown(views.AdminUsersPath)); !slices.Equal(got, []string{views.AdminUserPath(userID)}) {
 		t.Errorf("%v", got)
 	}
+	// A new password ends the sessions from before.
+	s.written(identitymsg.Category.Stream(userID), identitymsg.PasswordChanged{UserID: userID, PasswordHash: "y"}, by)
+	s.caughtUp()
+	if a := b.shown(views.AdminUserPath(userID)); !strings.Contains(a.body, "password-changed") {
+		t.Error("a session from before the password is shown as open")
+	}
 	// Somebody whose account is not there did something all the same.
 	gone := messagestore.NewID()
 	s.written("viewing-1", viewingmsg.VideoViewed{}, messagestore.WithMetadata(messagestore.Metadata{UserID: gone}))

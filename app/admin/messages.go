@@ -54,6 +54,12 @@ var lists = map[string]list{
 		section: views.AdminMessagesPath, limit: perPage, query: filtered,
 		describe: func(_ *App, _ context.Context, q messagestore.Query, l *views.AdminList) error {
 			l.Title = "Messages"
+			if q == (messagestore.Query{}) {
+				l.Links = []views.Link{
+					{Name: "By type", URL: views.AdminTypesPath}, {Name: "By category", URL: views.AdminCategoriesPath},
+					{Name: "By stream", URL: views.AdminStreamsPath}, {Name: "By person", URL: views.AdminUsersPath},
+				}
+			}
 			for _, f := range filters {
 				if value := *f.of(&q); value != "" {
 					l.Facts = append(l.Facts, views.Fact{Name: "Only of " + f.name, Value: value})
@@ -270,8 +276,9 @@ func (a *App) list(c echo.Context, of list) error {
 		return err
 	}
 	found, p, err := read(p, of.limit, func(p pageOf, limit int) ([]messagestore.Raw, error) {
-		q.Before, q.After, q.Limit = p.before, p.after, limit
-		return a.Store.Find(ctx, q)
+		part := q
+		part.Before, part.After, part.Limit = p.before, p.after, limit
+		return a.Store.Find(ctx, part)
 	})
 	if err != nil {
 		return err

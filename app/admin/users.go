@@ -138,16 +138,20 @@ func (a *App) person(c echo.Context) (shown views.AdminPerson, err error) {
 	if shown.Account {
 		shown.RegisteredAt = account.RegisteredAt
 	}
-	return shown, a.addDoings(ctx, &shown)
+	return shown, a.addDoings(ctx, &shown, account)
 }
 
 // addDoings adds what a person did, and what is about them.
-func (a *App) addDoings(ctx context.Context, shown *views.AdminPerson) error {
+func (a *App) addDoings(ctx context.Context, shown *views.AdminPerson, account usercredentials.User) error {
 	signIns, _, err := a.SignIns.Of(ctx, shown.ID, signInsShown)
 	if err != nil {
 		return err
 	}
 	for _, s := range signIns {
+		// A new password ends all sessions but the one that set it, and no event says so of each.
+		if s.FailedReason == "" && s.EndedAt.IsZero() && s.At.Before(account.PasswordChangedAt) && s.ID != account.KeptSession {
+			s.EndedAt, s.EndedReason = account.PasswordChangedAt, "password-changed"
+		}
 		shown.Recent = append(shown.Recent, views.SignIn(s))
 	}
 	newest, err := a.Store.Find(ctx, messagestore.Query{UserID: shown.ID, Limit: viewingsAmong})
