@@ -125,15 +125,19 @@ func (b *rebuilding) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.trouble = ""
+	if err := b.tell(ctx, true); err != nil { // first: who sees that it is ready sees how it became so
+		return err
+	}
 	_, err = b.views.Exec(ctx, `
 		UPDATE rebuild SET phase = 'ready', difference = $3, wanted = CASE wanted WHEN 'compare' THEN '' ELSE wanted END
 		WHERE name = $1 AND run = $2 AND phase IN ('reading', 'ready')`, b.group.name, b.run, difference)
 	if err != nil {
 		return fmt.Errorf("write down the difference: %w", err)
 	}
-	b.phase, b.trouble = RebuildReady, ""
+	b.phase = RebuildReady
 	b.wanted.CompareAndSwap("compare", "")
-	return b.tell(ctx, true)
+	return nil
 }
 
 // change makes the rows that are served equal to the copies. It locks the checkpoints, so

@@ -22,7 +22,7 @@ const (
 	// Over how long its speed is measured.
 	rebuildSpeed = 5 * time.Second
 	// How long it may take to remove what it made.
-	rebuildGrace = 10 * time.Second
+	rebuildGrace = 5 * time.Second
 )
 
 var (
@@ -389,19 +389,37 @@ func (s *shadow) advance(ctx context.Context, tx pgx.Tx, b *rebuilding, target i
 	return more, nil
 }
 
+// readUpTo returns the next messages up to a position. The batch after a full one is read
+// while that one is applied.
 func (s *shadow) readUpTo(ctx context.Context, from, target int64, limit int) ([]Raw, error) {
-	var batch []Raw
-	var err error
-	if s.config.Category == "" {
-		batch, err = s.store.messages(ctx, `messages WHERE global_position >= $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`, `data`, from, target, limit)
-	} else {
-		batch, err = s.store.ReadCategory(ctx, s.config.Category, CategoryQuery{From: from, Limit: limit})
+	read := func(ctx context.Context, from int64) ([]Raw, error) {
+		if s.config.Category == "" {
+			return s.store.messages(ctx, `messages WHERE global_position >= $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`, `data`, from, target, limit)
+		}
+		return s.store.ReadCategory(ctx, s.config.Category, CategoryQuery{From: from, Limit: limit})
+	}
+	var ahead readAhead
+	if s.ahead != nil {
+		ahead = <-s.ahead // it ends with the context of the work
+		s.ahead = nil
+	}
+	batch, err := ahead.batch, ahead.err
+	if ahead.from != from || err != nil || len(batch) < limit { // there may be more by now
+		batch, err = read(ctx, from)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read for the rebuild of %s from %d: %w", s.config.Name, from, err)
 	}
 	if i := slices.IndexFunc(batch, func(m Raw) bool { return m.GlobalPosition > target }); i >= 0 {
 		batch = batch[:i]
+	}
+	if len(batch) == limit {
+		result, next := make(chan readAhead, 1), batch[limit-1].GlobalPosition+1
+		s.ahead = result
+		go func() {
+			batch, err := read(ctx, next)
+			result <- readAhead{next, batch, err}
+		}()
 	}
 	return batch, nil
 }
