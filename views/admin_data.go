@@ -58,19 +58,15 @@ type dataWriter struct {
 
 func (w *dataWriter) write() {
 	text := string(w.JSON)
-	afterColon := false
 	for i := 0; i < len(text); {
 		if !w.Whole && w.out.Len() > mostData {
 			w.left = true
 			w.note("… " + size(int64(len(text)-i)) + " more")
 			return
 		}
-		value := afterColon
-		afterColon = false
 		switch c := text[i]; c {
 		case ' ', '\t', '\n', '\r':
 			i++
-			afterColon = value
 		case '{', '[':
 			i++
 			w.out.WriteByte(c)
@@ -93,7 +89,6 @@ func (w *dataWriter) write() {
 		case ':':
 			i++
 			w.out.WriteString(": ")
-			afterColon = true
 		case '"':
 			end := endOfString(text, i)
 			w.text(text[i:end], strings.HasPrefix(strings.TrimLeft(text[end:], " \t\r\n"), ":"))

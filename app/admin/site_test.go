@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
 
 	"videotutorials/aggregators/adminsummary"
@@ -200,8 +199,6 @@ func (s *site) somebody(roles ...string) *browser {
 }
 
 func (s *site) admin() *browser { s.t.Helper(); return s.somebody(identitymsg.Admin) }
-
-func (s *site) views() *pgxpool.Pool { return s.db.Views }
 
 type answer struct {
 	status   int
