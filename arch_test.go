@@ -30,6 +30,7 @@ var imports = []struct {
 	{"app/password", []string{"messagestore"}, nil},
 	{"app/web", []string{"assets", "messagestore", "views"}, []string{echoModule, templModule}},
 	{"app/webvtt", nil, nil},
+	{"app/xray", []string{"app/web", "app/live", "app/contracts", "app/trace", "views", "messagestore", "assets"}, []string{echoModule, templModule}},
 	{"app/*", []string{"app/web", "app/live", "app/password", "app/webvtt", "app/contracts", "app/trace", "views", "aggregators/*", "components/*/*msg", "messagestore", "db/media"}, []string{echoModule, templModule}},
 	{"assets", nil, nil},
 	{"db", nil, []string{pgxModule}},
