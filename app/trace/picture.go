@@ -374,15 +374,14 @@ func (d *drawing) picture() views.TracePicture {
 	for i, c := range p.Cards {
 		at[c.Key] = i
 	}
-	entered := map[string]int{}
 	for _, e := range d.edges {
 		from, to := p.Cards[at[e.from]], p.Cards[at[e.to]]
-		line := views.TraceEdge{From: e.from, To: e.to, Path: path(from, to)}
+		line := views.TraceEdge{From: e.from, To: e.to, Kind: to.Kind, Path: path(from, to), HeadX: to.X + views.TraceCardWidth/2, HeadY: to.Y}
 		if from.Kind != views.TraceBefore {
 			line.Took = took(hop(d.cards[d.at[e.from]], d.cards[d.at[e.to]]))
 		}
-		line.X, line.Y = to.X+views.TraceCardWidth/2+7, to.Y-5-11*entered[e.to]
-		entered[e.to]++
+		line.X, line.Y = line.HeadX+7, line.HeadY-5-11*len(to.Because)
+		p.Cards[at[e.to]].Because = append(to.Because, views.TraceCause{Name: from.Name, Took: line.Took})
 		p.Edges = append(p.Edges, line)
 	}
 	return p
