@@ -23,8 +23,10 @@ function connect() {
     stream.onmessage = ({ data }) => draw(data)
   }
 }
-connect()
-document.addEventListener('visibilitychange', connect)
+// Any earlier, and Chromium would never call the page loaded.
+if (document.readyState === 'complete') connect()
+else addEventListener('load', connect)
+document.addEventListener('visibilitychange', () => document.readyState === 'complete' && connect())
 addEventListener('pagehide', () => stream?.close())
 addEventListener('pageshow', (event) => {
   if (!event.persisted) return
