@@ -283,6 +283,11 @@ func (sh *shift) done(ctx context.Context, t *task) {
 		sh.retry(t, t.err)
 		return
 	}
+	if p := sh.at.Parked[t.stream]; t.released && p.Released && p.Position > t.message.Position {
+		// Somebody has decided meanwhile to leave the message out.
+		sh.tasks = slices.DeleteFunc(sh.tasks, func(other *task) bool { return other == t })
+		return
+	}
 	t.attempts++
 	if !t.released && (t.attempts < attemptsBeforeParking || len(sh.at.Parked) >= mostParked) {
 		sh.retry(t, t.err)

@@ -134,8 +134,10 @@ func (c *consumer) step(ctx context.Context, s *Subscription) (bool, error) {
 	if s.past(c.at.Position + 1) {
 		return c.idle(ctx, s, ticked)
 	}
-	if err := c.retryReleased(ctx, s); err != nil {
-		return false, err
+	if !s.paused() { // a step is one message
+		if err := c.retryReleased(ctx, s); err != nil {
+			return false, err
+		}
 	}
 	head := s.head()
 	batch, err := c.store.ReadCategory(ctx, c.config.Category, CategoryQuery{From: c.at.Position + 1, Group: c.config.Group})
@@ -267,9 +269,9 @@ func (c *consumer) last(ctx context.Context) (Message[read], error) {
 	return Decode[read](last)
 }
 
-func (c *consumer) saved(ctx context.Context) (int64, error) {
+func (c *consumer) saved(ctx context.Context) (read, error) {
 	last, err := c.last(ctx)
-	return last.Data.Position, err
+	return last.Data, err
 }
 
 // refresh applies what others wrote to the position stream since. A position that

@@ -91,14 +91,14 @@ func (s *Subscriptions) Step(ctx context.Context, name string, options ...WriteO
 	if err != nil {
 		return err
 	}
-	position, err := sub.worker.saved(ctx)
+	saved, err := sub.worker.saved(ctx)
 	if err != nil {
 		return fmt.Errorf("position of %s: %w", name, err)
 	}
-	position = max(position, sub.Status().Position)
+	position := max(saved.Position, sub.Status().Position)
 	var next []Raw
-	if sub.category == "" {
-		next, err = sub.store.All(position).Next(ctx, 1)
+	if sub.category == "" { // a limit may stand behind a hole
+		next, err = sub.store.messages(ctx, `messages WHERE global_position > $1 ORDER BY global_position LIMIT 1`, `NULL::jsonb AS data`, position)
 	} else {
 		next, err = sub.store.ReadCategory(ctx, sub.category, CategoryQuery{From: position + 1, Limit: 1, Group: sub.group})
 	}
@@ -123,12 +123,23 @@ func (s *Subscriptions) Retry(ctx context.Context, name string, stream Stream, o
 	return sub.Release(ctx, stream)
 }
 
+// ErrNotParked is returned where a stream is not parked for the message that is to be skipped.
+var ErrNotParked = errors.New("the stream is not parked for this message")
+
 // Skip leaves out the message at a position of a parked stream, for good, and goes on with
-// the next one. It does nothing unless the stream is parked for that very message.
+// the next one. It fails with [ErrNotParked] unless the stream is parked for that very
+// message; where that ends just then, the event is written and has no effect.
 func (s *Subscriptions) Skip(ctx context.Context, name string, stream Stream, position int64, reason string, options ...WriteOption) error {
 	sub, err := s.named(name)
 	if err != nil {
 		return err
+	}
+	saved, err := sub.worker.saved(ctx)
+	if err != nil {
+		return fmt.Errorf("parked streams of %s: %w", name, err)
+	}
+	if p, parked := saved.Parked[stream]; !parked || p.Position != position {
+		return fmt.Errorf("skip %d of %s for %s: %w", position, stream, name, ErrNotParked)
 	}
 	if err := s.control(ctx, name, ParkedMessageSkipped{name, stream, position, reason}, options); err != nil {
 		return err

@@ -28,6 +28,8 @@ type ProjectionConfig struct {
 	Apply func(ctx context.Context, tx pgx.Tx, b Batch) (topics []string, err error)
 	// Limit is the greatest number of messages in a batch; 0 is 5,000.
 	Limit int
+	// WithoutData says that Apply needs no bodies; it is for projections over all messages.
+	WithoutData bool
 }
 
 // Batch is what a projection applies in one transaction.
@@ -48,7 +50,7 @@ type Batch struct {
 // the table
 //
 //	checkpoint (name text PRIMARY KEY, position bigint NOT NULL DEFAULT 0, version bigint NOT NULL DEFAULT 0,
-//	            parked jsonb NOT NULL DEFAULT '{}', updated_at timestamptz NOT NULL DEFAULT now())
+//	            parked jsonb NOT NULL DEFAULT '{}', skipped jsonb NOT NULL DEFAULT '{}', updated_at timestamptz NOT NULL DEFAULT now())
 func NewProjection(store *Store, views *pgxpool.Pool, c ProjectionConfig) *Subscription {
 	if c.Limit == 0 {
 		c.Limit = 5 * pageSize
@@ -65,6 +67,8 @@ type projection struct {
 
 	all     *AllReader // of a projection over all messages
 	created bool
+	// skipped are messages that a rebuild leaves out; the projection itself is past them.
+	skipped map[Stream][]int64
 	// careful: a batch has failed, so its messages are applied one by one, each
 	// under a savepoint, to find the one that is wrong.
 	careful  bool
@@ -127,8 +131,10 @@ func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err 
 		s.progressed(at.position, 0, at.parked, false)
 		return false, nil
 	}
-	if err := p.retryReleased(ctx, tx, &at); err != nil {
-		return false, err
+	if !s.paused() { // a step is one message
+		if err := p.retryReleased(ctx, tx, &at); err != nil {
+			return false, err
+		}
 	}
 	batch, err := p.read(ctx, at.position+1)
 	if err != nil {
@@ -189,6 +195,9 @@ func (p *projection) readFrom(ctx context.Context, from int64) ([]Raw, error) {
 	if p.config.Category == "" {
 		if p.all == nil || p.all.Position() != from-1 {
 			p.all = p.store.All(from - 1)
+			if p.config.WithoutData {
+				p.all.WithoutData()
+			}
 		}
 		return p.all.Next(ctx, p.config.Limit)
 	}
@@ -344,6 +353,9 @@ func (p *projection) applyStream(ctx context.Context, tx pgx.Tx, stream Stream, 
 		if m.GlobalPosition > at.position {
 			return nil // the batches come to it
 		}
+		if slices.Contains(p.skipped[stream], m.Position) {
+			continue
+		}
 		err = p.apply(ctx, tx, Batch{Messages: []Raw{m}, Version: at.version}, at)
 		if IsTransient(err) {
 			return err
@@ -396,16 +408,18 @@ func (p *projection) save(ctx context.Context, tx pgx.Tx, at *checkpoint) error 
 func (p *projection) release(ctx context.Context, stream Stream, skip *int64) error {
 	_, err := p.views.Exec(ctx, `
 		UPDATE checkpoint SET parked = jsonb_set(parked, ARRAY[$2::text], parked -> $2::text || '{"released": true}' ||
-			CASE WHEN $3::bigint IS NULL THEN '{}' ELSE jsonb_build_object('position', $3::bigint + 1, 'attempts', 0) END)
+			CASE WHEN $3::bigint IS NULL THEN '{}' ELSE jsonb_build_object('position', $3::bigint + 1, 'attempts', 0) END),
+			skipped = CASE WHEN $3::bigint IS NULL THEN skipped
+				ELSE jsonb_set(skipped, ARRAY[$2::text], coalesce(skipped -> $2::text, '[]') || to_jsonb($3::bigint)) END
 		WHERE name = $1 AND parked ? $2::text AND ($3::bigint IS NULL OR (parked -> $2::text ->> 'position')::bigint = $3::bigint)`,
 		p.config.Name, string(stream), skip)
 	return err
 }
 
-func (p *projection) saved(ctx context.Context) (position int64, err error) {
-	err = p.views.QueryRow(ctx, `SELECT position FROM checkpoint WHERE name = $1`, p.config.Name).Scan(&position)
+func (p *projection) saved(ctx context.Context) (at read, err error) {
+	err = p.views.QueryRow(ctx, `SELECT position, parked FROM checkpoint WHERE name = $1`, p.config.Name).Scan(&at.Position, &at.Parked)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, nil
+		return read{}, nil
 	}
-	return position, err
+	return at, err
 }

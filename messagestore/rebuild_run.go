@@ -61,8 +61,7 @@ type shadow struct {
 	sub      *Subscription // that nobody runs
 	position int64
 	parked   map[Stream]ParkedStream
-	skipped  map[Stream][]int64 // messages that somebody decided to leave out
-	controls int64              // how many events of that stream are known
+	heeded   bool // it is known what to skip
 }
 
 type sample struct {
@@ -77,7 +76,7 @@ func (r *Rebuilds) rebuilding(g group, run string) *rebuilding {
 		p := &projection{store: r.store, config: config}
 		sub := newSubscription(r.store, config.Name, config.Category, p)
 		sub.log = r.log.With("rebuild", true)
-		b.shadows = append(b.shadows, &shadow{projection: p, sub: sub, skipped: map[Stream][]int64{}})
+		b.shadows = append(b.shadows, &shadow{projection: p, sub: sub})
 	}
 	return b
 }
@@ -276,9 +275,6 @@ func (b *rebuilding) turn(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for i, s := range b.shadows {
-		if err := s.heedSkips(ctx); err != nil {
-			return false, err
-		}
 		var further bool
 		err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) (err error) {
 			further, err = s.advance(ctx, tx, b, targets[i])
@@ -348,13 +344,23 @@ type querier interface {
 // will ever be up to that position is there, be it of a category or of all.
 func (s *shadow) advance(ctx context.Context, tx pgx.Tx, b *rebuilding, target int64) (more bool, err error) {
 	var at checkpoint
-	err = tx.QueryRow(ctx, `SELECT position, version + 1, parked FROM checkpoint WHERE name = $1`, s.config.Name).Scan(&at.position, &at.version, &at.parked)
+	skipped := map[Stream][]int64{}
+	err = tx.QueryRow(ctx, `
+		SELECT c.position, c.version + 1, c.parked, live.skipped FROM checkpoint c JOIN `+b.checkpoints+` live USING (name) WHERE c.name = $1`,
+		s.config.Name).Scan(&at.position, &at.version, &at.parked, &skipped)
 	if err != nil {
 		return false, fmt.Errorf("checkpoint of the rebuild of %s: %w", s.config.Name, err)
 	}
+	if err := s.heedSkips(ctx, tx, skipped, &at); err != nil {
+		return false, err
+	}
 	s.position, s.parked = at.position, at.parked
 	if at.position >= target {
-		return false, nil
+		if at.changed {
+			at.topics = nil
+			err = s.save(ctx, tx, &at)
+		}
+		return false, err
 	}
 	limit := s.config.Limit
 	batch, err := s.readUpTo(ctx, at.position+1, target, limit)
@@ -394,7 +400,7 @@ func (s *shadow) advance(ctx context.Context, tx pgx.Tx, b *rebuilding, target i
 func (s *shadow) readUpTo(ctx context.Context, from, target int64, limit int) ([]Raw, error) {
 	read := func(ctx context.Context, from int64) ([]Raw, error) {
 		if s.config.Category == "" {
-			return s.store.messages(ctx, `messages WHERE global_position >= $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`, `data`, from, target, limit)
+			return s.store.messages(ctx, `messages WHERE global_position >= $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`, s.data(), from, target, limit)
 		}
 		return s.store.ReadCategory(ctx, s.config.Category, CategoryQuery{From: from, Limit: limit})
 	}
@@ -424,22 +430,42 @@ func (s *shadow) readUpTo(ctx context.Context, from, target int64, limit int) ([
 	return batch, nil
 }
 
-// heedSkips learns which messages somebody decided to leave out for good.
-func (s *shadow) heedSkips(ctx context.Context) error {
-	for m, err := range s.store.Read(ctx, ControlCategory.Stream(s.config.Name), s.controls) {
-		if err != nil {
-			return err
-		}
-		s.controls = m.Position + 1
-		err = Handle(ctx, m, On(func(_ context.Context, m Message[ParkedMessageSkipped]) error {
-			s.skipped[m.Data.Stream] = append(s.skipped[m.Data.Stream], m.Data.Position)
-			return nil
-		}))
-		if err != nil {
-			s.sub.log.Error("an event that steers a subscription is left out", "message", m, "error", ErrorText(err))
+func (s *shadow) data() string {
+	if s.config.WithoutData {
+		return `NULL::jsonb AS data`
+	}
+	return `data`
+}
+
+// errSkipped says that somebody decided to leave out a message that the copy has applied.
+var errSkipped = errors.New("a message was skipped that the copy has already applied: begin the rebuild again")
+
+// heedSkips leaves out what the projection itself left out, because somebody decided so:
+// from what is still to come, and from a stream that the copy has parked for it.
+func (s *shadow) heedSkips(ctx context.Context, tx pgx.Tx, skipped map[Stream][]int64, at *checkpoint) error {
+	for stream, positions := range skipped {
+		for _, position := range positions {
+			p, parked := at.parked[stream]
+			if parked && p.Position == position {
+				p.Position, p.Attempts, p.Released = position+1, 0, true
+				at.parked[stream] = p
+				continue
+			}
+			known := slices.Contains(s.skipped[stream], position)
+			if known || !s.heeded || parked && p.Position < position {
+				continue // the copy comes to it
+			}
+			m, err := s.store.At(ctx, stream, position)
+			if err != nil {
+				return err
+			}
+			if m.GlobalPosition <= at.position {
+				return errSkipped
+			}
 		}
 	}
-	return nil
+	s.skipped, s.heeded = skipped, true
+	return s.retryReleased(ctx, tx, at)
 }
 
 // tell writes down how far the rebuild is, every now and then.

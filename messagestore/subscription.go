@@ -117,8 +117,8 @@ type worker interface {
 	// release asks whoever is active to try a parked stream again; where skip is not nil,
 	// after the message at that position, and only if it is the one that failed.
 	release(ctx context.Context, stream Stream, skip *int64) error
-	// saved returns the position that was saved last, by any process.
-	saved(ctx context.Context) (int64, error)
+	// saved returns what was saved last, by any process.
+	saved(ctx context.Context) (read, error)
 	// stop saves what there is to save.
 	stop(ctx context.Context, s *Subscription) error
 }

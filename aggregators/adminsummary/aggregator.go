@@ -35,7 +35,7 @@ func New(store *messagestore.Store, views *pgxpool.Pool) *Aggregator {
 func (a *Aggregator) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
 		messagestore.NewProjection(a.store, a.views, messagestore.ProjectionConfig{
-			Name: Name, Apply: apply, Tables: []string{"admin_streams", "admin_categories", "admin_types", "admin_users"},
+			Name: Name, Apply: apply, WithoutData: true, Tables: []string{"admin_streams", "admin_categories", "admin_types", "admin_users"},
 		}),
 	}
 }
