@@ -3,6 +3,8 @@ package messagestore
 import (
 	"context"
 	"fmt"
+	"maps"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -84,6 +86,40 @@ func (r *AllReader) Next(ctx context.Context, limit int) ([]Raw, error) {
 	}
 	r.position, r.writers = r.upTo, nil
 	return page, nil
+}
+
+// settledTries is how often [Store.Settled] looks whether those have ended who were writing.
+const settledTries = 20
+
+// Settled returns a global position, at or near the last message's, up to which every message
+// there will ever be is there: who begins to follow all messages at it misses none. Where a
+// transaction that is writing does not end within about half a second, it is a position
+// before the first hole among the last 10,000.
+func (s *Store) Settled(ctx context.Context) (int64, error) {
+	head, err := s.head(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	// Read after the head: whoever begins to write later takes a greater position.
+	r := s.All(head)
+	waited, err := r.writing(ctx)
+	for try := 0; err == nil && len(waited) > 0 && try < settledTries && ctx.Err() == nil; try++ {
+		pause(ctx, time.Duration(try+1)*2*time.Millisecond)
+		var writing map[string]bool
+		if writing, err = r.writing(ctx); err == nil {
+			maps.DeleteFunc(waited, func(w string, _ bool) bool { return !writing[w] })
+		}
+	}
+	if err != nil || len(waited) == 0 {
+		return head, err
+	}
+	err = s.pool.QueryRow(ctx, `
+		SELECT coalesce(min(p) - 1, $1) FROM generate_series(greatest($1::bigint - 10000, 1), $1::bigint) AS p
+		WHERE NOT EXISTS (SELECT FROM message_store.messages WHERE global_position = p)`, head).Scan(&head)
+	if err != nil {
+		return 0, fmt.Errorf("look for holes before %d: %w", head, err)
+	}
+	return head, nil
 }
 
 func (r *AllReader) page(ctx context.Context, source string, args ...any) ([]Raw, error) {

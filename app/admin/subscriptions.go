@@ -192,6 +192,11 @@ func (a *App) subscriptionWith(c echo.Context, code int, skip views.AdminSkip) e
 	if err != nil {
 		return err
 	}
+	if c.Request().Method == http.MethodPost { // it is the page all the same
+		if err := a.recordOpened(c, views.AdminSubscriptionPath(status.Name), nil); err != nil {
+			return err
+		}
+	}
 	p := web.Page(c, status.Name)
 	p.Live = livePath(views.AdminSubscriptionPath(status.Name))
 	return web.Render(c, code, views.AdminSubscriptionPage(p, shown, skip, lines(steered)))
@@ -343,7 +348,12 @@ func (a *App) skip(c echo.Context) error {
 		typed.Problem = "The reason is longer than 500 characters."
 		return a.subscriptionWith(c, http.StatusUnprocessableEntity, typed)
 	}
-	if err := a.Subscriptions().Skip(c.Request().Context(), status.Name, stream, position, typed.Reason, a.by(c, person)); err != nil {
+	err = a.Subscriptions().Skip(c.Request().Context(), status.Name, stream, position, typed.Reason, a.by(c, person))
+	if errors.Is(err, messagestore.ErrNotParked) {
+		typed.Problem = "That stream does not wait for that message any more, so nothing was skipped."
+		return a.subscriptionWith(c, http.StatusConflict, typed)
+	}
+	if err != nil {
 		return err
 	}
 	return a.toSubscriptions(c, status.Name)

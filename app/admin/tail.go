@@ -8,12 +8,14 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"videotutorials/app/contracts"
 	"videotutorials/app/live"
 	"videotutorials/app/web"
 	"videotutorials/messagestore"
@@ -30,12 +32,14 @@ const (
 )
 
 const (
-	tailPause  = 100 * time.Millisecond // between two frames, in which what comes is gathered
-	tailRows   = 200                    // of one frame; what is more is counted
-	tailPage   = 500                    // messages of one read
-	tailFrame  = 2_000                  // messages read for one frame
-	tailBefore = 50                     // rows of a page that is opened
-	rateSpan   = 5 * time.Second
+	tailPause = 100 * time.Millisecond // between two frames, in which what comes is gathered
+	tailRows  = 200                    // of one frame; what is more is counted
+	tailPage  = 500                    // messages of one read
+	// With their bodies, which may be a megabyte each, fewer are read at once.
+	tailPageWhole = 50
+	tailFrame     = 2_000 // messages read for one frame
+	tailBefore    = 50    // rows of a page that is opened
+	rateSpan      = 5 * time.Second
 )
 
 func (a *App) tailRoutes(g *echo.Group) {
@@ -67,13 +71,18 @@ func tailFilter(c echo.Context) views.AdminTailFilter {
 	}
 }
 
-// passes reports whether a message passes a filter. The text may stand in its body, as the
-// store writes it, or in its stream.
+// passes reports whether a message passes a filter. The text may stand in its body, as far as
+// that is not masked, or in its stream: what one may not see can not be guessed either.
 func passes(f views.AdminTailFilter, m messagestore.Raw) bool {
 	origin := originOf(m)
 	return (f.Category == "" || string(m.Stream.Category()) == f.Category) && (f.Type == "" || m.Type == f.Type) &&
 		(f.User == "" || origin.user == f.User) && (f.Trace == "" || origin.trace == f.Trace) &&
-		(f.Text == "" || bytes.Contains(bytes.ToLower(m.Data), bytes.ToLower([]byte(f.Text))) || bytes.Contains([]byte(m.Stream), []byte(f.Text)))
+		(f.Text == "" || strings.Contains(string(m.Stream), f.Text) || within(f.Text, m))
+}
+
+func within(text string, m messagestore.Raw) bool {
+	data, _ := contracts.Mask(m)
+	return bytes.Contains(bytes.ToLower(data), bytes.ToLower([]byte(text)))
 }
 
 func (a *App) tail(c echo.Context) error {
@@ -84,7 +93,7 @@ func (a *App) tail(c echo.Context) error {
 		return web.NotFound("The tail has no such position.")
 	}
 	if position < 0 {
-		if position, err = a.Store.Head(ctx); err != nil {
+		if position, err = a.Store.Settled(ctx); err != nil {
 			return err
 		}
 	}
@@ -168,11 +177,10 @@ type counted struct {
 func (t *tailReader) next(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 	from, known := at[tailTopic]
 	if !known {
-		head, err := t.Store.Head(ctx)
-		if err != nil {
+		var err error
+		if from, err = t.Store.Settled(ctx); err != nil {
 			return nil, nil, err
 		}
-		from = head
 	}
 	if t.reader == nil || t.reader.Position() != from {
 		t.reader = t.Store.All(from)
@@ -181,10 +189,14 @@ func (t *tailReader) next(ctx context.Context, at live.Versions) (templ.Componen
 		}
 	}
 	status := views.AdminTailStatus{Filter: t.filter, Seen: at[tailSeen], Matched: at[tailMatched]}
-	var rows []messagestore.Raw
-	read := 0
+	size := tailPage
+	if t.filter.Text != "" { // these bring their bodies
+		size = tailPageWhole
+	}
+	var rows []views.AdminMessage
+	read, dropped := 0, 0
 	for read < tailFrame {
-		page, err := t.reader.Next(ctx, tailPage)
+		page, err := t.reader.Next(ctx, size)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -194,15 +206,19 @@ func (t *tailReader) next(ctx context.Context, at live.Versions) (templ.Componen
 		read += len(page)
 		for _, m := range page {
 			if passes(t.filter, m) {
-				rows = append(rows, m)
+				rows = append(rows, line(m))
 			}
+		}
+		if over := len(rows) - tailRows; over > 0 {
+			dropped += over
+			rows = slices.Delete(rows, 0, over)
 		}
 	}
 	if read >= tailFrame {
 		t.Woken() // there is more
 	}
-	gap := views.AdminTailGap{Count: int64(max(0, len(rows)-tailRows))}
-	status.Position, status.Seen, status.Matched = t.reader.Position(), status.Seen+int64(read), status.Matched+int64(len(rows))
+	gap := views.AdminTailGap{Count: int64(dropped)}
+	status.Position, status.Seen, status.Matched = t.reader.Position(), status.Seen+int64(read), status.Matched+int64(len(rows)+dropped)
 	status.Rate = t.rate(status.Seen)
 	now := live.Versions{tailTopic: status.Position, tailSeen: status.Seen, tailMatched: status.Matched}
 	if read == 0 && status == t.told {
@@ -211,10 +227,9 @@ func (t *tailReader) next(ctx context.Context, at live.Versions) (templ.Componen
 	t.told = status
 	pushed := views.Push(views.AdminTailStatusID, views.AdminTailStatusLine(status))
 	if len(rows) > 0 {
-		rows = rows[gap.Count:]
 		gap.Before = rows[0].GlobalPosition
 		slices.Reverse(rows)
-		pushed = templ.Join(views.AdminTailRows(lines(rows), gap), pushed)
+		pushed = templ.Join(views.AdminTailRows(rows, gap), pushed)
 	}
 	return pushed, now, nil
 }
