@@ -138,6 +138,7 @@ func (r *Recorder) Of(traceID string) []Moment {
 func (r *Recorder) Request(route string, status int, began, ended time.Time, wrote []messagestore.Written) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sweep()
 	var seen []string
 	for _, w := range wrote {
 		if traceID := w.Metadata.TraceID; traceID != "" && !slices.Contains(seen, traceID) {
@@ -177,6 +178,7 @@ func (r *Recorder) Observe(o messagestore.Observation) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sweep()
 	for _, m := range moments {
 		r.add(m)
 		if len(o.Messages) <= mostAtOnce {
@@ -217,7 +219,6 @@ func traceOf(m messagestore.Raw) string {
 // add appends a moment to its trace, and returns the trace and the moment's place in it:
 // none where it has enough.
 func (r *Recorder) add(m Moment) (of *record, place int) {
-	r.sweep()
 	of = r.traces[m.TraceID]
 	if of == nil {
 		if len(r.order) >= mostTraces {
@@ -265,13 +266,14 @@ func (r *Recorder) wait(name string, c change) {
 func (r *Recorder) Told(d live.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sweep()
 	for name, version := range d.Topics {
 		if !strings.HasSuffix(name, "/") {
 			r.told(name, version, d)
 			continue
 		}
-		for below := range r.topics {
-			if strings.HasPrefix(below, name) {
+		for below, t := range r.topics {
+			if len(t.waiting) > 0 && strings.HasPrefix(below, name) {
 				r.told(below, version, d)
 			}
 		}
