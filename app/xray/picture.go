@@ -32,8 +32,9 @@ type drawing struct {
 	began    time.Time
 	messages map[int64]messagestore.Raw // by global position
 	moments  []trace.Moment
-	last     map[string]int64 // by projection and version: the last of its messages
-	decided  map[string]bool  // ids of the cards of components that are there
+	last     map[string]int64    // by projection and version: the last of its messages
+	decided  map[string]bool     // ids of the cards of components that are there
+	read     map[string][]string // by projection and version: the cards of its readings
 }
 
 // draw puts a trace together: a step for each message in the order of the store, with
@@ -46,7 +47,7 @@ func draw(s seen, messages []messagestore.Raw, moments []trace.Moment) views.XRa
 	// Whoever else is named in the trace, what was written for them is theirs.
 	messages = slices.DeleteFunc(messages, func(m messagestore.Raw) bool { return metadataOf(m).UserID != s.Owner })
 	slices.SortFunc(messages, func(a, b messagestore.Raw) int { return cmp.Compare(a.GlobalPosition, b.GlobalPosition) })
-	d := drawing{seen: s, document: documentOf(s.Route), moments: moments, messages: map[int64]messagestore.Raw{}, last: map[string]int64{}, decided: map[string]bool{}}
+	d := drawing{seen: s, document: documentOf(s.Route), moments: moments, messages: map[int64]messagestore.Raw{}, last: map[string]int64{}, decided: map[string]bool{}, read: map[string][]string{}}
 	positions := map[string]int64{}
 	for _, m := range messages {
 		d.messages[m.GlobalPosition] = m
@@ -268,12 +269,13 @@ func (d *drawing) readers(m messagestore.Raw) (cards []views.XRayCard) {
 			Words: "The rows and the position up to which it has read are written in one transaction, so each message counts exactly once.",
 		}
 		cards = append(cards, reader)
+		d.read[transaction(at)] = append(d.read[transaction(at)], reader.ID)
 		if d.last[transaction(at)] != m.GlobalPosition { // the rows changed with a later message of the same transaction
 			continue
 		}
 		for _, topic := range d.own(at.Topics) {
 			row := views.XRayCard{
-				ID: fmt.Sprintf("hop-%d-row-%s", m.GlobalPosition, topic), From: []string{reader.ID}, Lane: views.XRayAggregator,
+				ID: fmt.Sprintf("hop-%d-row-%s", m.GlobalPosition, topic), From: d.read[transaction(at)], Lane: views.XRayAggregator,
 				Kind: views.XRayRow, Title: short(topic), Sub: "version " + strconv.FormatInt(at.Version, 10), After: at.At.Add(at.Duration).Sub(d.began), Instant: true,
 				Walkthrough: d.link(views.XRayRow), Facts: []views.XRayFact{{Name: "Row", Value: topic}, {Name: "Version", Value: strconv.FormatInt(at.Version, 10)}},
 			}
