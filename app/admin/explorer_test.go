@@ -209,10 +209,19 @@ func TestReveal(t *testing.T) {
 	if a := b.post(views.AdminRevealMessagePath(open.ID)); a.status != http.StatusOK || len(s.events(b.user)) != before {
 		t.Errorf("%d, %v", a.status, s.events(b.user)[before:])
 	}
-	// Types that are not ours are shown whole.
-	foreign := s.foreign("weather-1", "RainFell", `{"email": "rain@example.org"}`, `{}`)
-	if a := b.shown(views.AdminMessagePath(foreign)); !strings.Contains(a.body, "rain@example.org") {
-		t.Error("data of another program are not shown")
+	// Of a type that no contract tells of, everything is masked.
+	for _, m := range []struct{ stream, kind string }{{"weather-1", "RainFell"}, {"identity-1", "RegisteredLongAgo"}, {"sendEmail-1", "Registered"}} {
+		foreign := s.foreign(m.stream, m.kind, `{"email": "ada@example.org"}`, `{}`)
+		hidden(b.shown(views.AdminMessagePath(foreign)))
+		before = len(s.events(b.user))
+		if a := b.post(views.AdminRevealMessagePath(foreign)); !strings.Contains(a.body, address) {
+			t.Errorf("%s %s is not revealed", m.stream, m.kind)
+		}
+		want = []string{fmt.Sprintf(`DataRevealed {"fields":["*"],"messageId":%q}`, foreign)}
+		if got := s.events(b.user)[before:]; !slices.Equal(got, want) {
+			t.Errorf("%s %s: written: %q", m.stream, m.kind, got)
+		}
+		hidden(b.shown(views.AdminMessagePath(foreign)))
 	}
 	for _, path := range []string{views.AdminRevealUserPath(messagestore.NewID()), views.AdminRevealMessagePath(messagestore.NewID())} {
 		if a := b.post(path); a.status != http.StatusNotFound {

@@ -137,8 +137,11 @@ func TestMask(t *testing.T) {
 		"no JSON":                     {"identity-1", "Registered", `{"email":"ada@example.org"`, `"[masked]"`, "data"},
 		"two values":                  {"identity-1", "Registered", `{} {"email":"ada@example.org"}`, `"[masked]"`, "data"},
 		"nothing":                     {"identity-1", "Registered", ``, ``, ""},
-		"unknown type":                {"identity-1", "Renamed", `{"email":"ada@example.org"}`, `{"email":"ada@example.org"}`, ""},
-		"unknown category":            {"other-1", "Registered", `{"email":"ada@example.org"}`, `{"email":"ada@example.org"}`, ""},
+		"unknown type":                {"identity-1", "Renamed", `{"email":"ada@example.org"}`, `"[masked]"`, "*"},
+		"unknown category":            {"other-1", "Registered", `{"email":"ada@example.org"}`, `"[masked]"`, "*"},
+		"another program's":           {"weather-1", "RainFell", `{"ada@example.org":1}`, `"[masked]"`, "*"},
+		"an event among commands":     {"identity:command-1", "Registered", `{"email":"ada@example.org"}`, `"[masked]"`, "*"},
+		"unknown and empty":           {"weather-1", "RainFell", ``, ``, ""},
 	} {
 		data, masked := Mask(messagestore.Raw{Stream: test.stream, Type: test.kind, Data: json.RawMessage(test.data)})
 		if string(data) != test.want || strings.Join(masked, "|") != test.masked {

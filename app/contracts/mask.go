@@ -17,6 +17,8 @@ const Masked = "[masked]"
 
 // What [Mask] names beside fields of the contract.
 const (
+	// Everything is named where the type is unknown: nobody has said what may be shown.
+	Everything = "*"
 	// WholeData is named where the data are no object, as they should be.
 	WholeData = "data"
 	// OtherFields is named for what the contract does not know, or knows as another
@@ -26,12 +28,16 @@ const (
 
 // Mask returns the data of a message with [Masked] in the place of each value that is
 // personal or secret, and the names of those, as in [Message.Fields]. What the
-// contract of its type does not tell of is masked too; only data of an unknown type
-// are returned as they are: ask [Of].
+// contract of its type does not tell of is masked too, and so are the whole data of an
+// unknown type: one of another program, one that is no longer written, or a known one in a
+// category that is not its own.
 func Mask(m messagestore.Raw) (data json.RawMessage, masked []string) {
 	mask, known := masks[typeKey{m.Stream.Category(), m.Type}]
-	if !known || len(bytes.TrimSpace(m.Data)) == 0 {
+	if len(bytes.TrimSpace(m.Data)) == 0 {
 		return m.Data, nil
+	}
+	if !known {
+		return json.RawMessage(hidden), []string{Everything}
 	}
 	w := maskWriter{masked: map[string]bool{}}
 	if kindOf(m.Data) != mask.kind || !json.Valid(m.Data) || w.value(m.Data, mask) != nil {
