@@ -106,6 +106,44 @@ func TestWhoMaySeeWhat(t *testing.T) {
 	}
 }
 
+// What a page is about is written down where the query says it: whose messages, of which
+// trace. What somebody looks for is not, and no address is.
+func TestWhatWasLookedAtIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.admin()
+	for _, test := range []struct{ query, want string }{
+		{"user=7d2f", `"filter":{"user":"7d2f"},`},
+		{"stream=a-1&category=a&type=T&trace=t&user=u&before=7&after=&whole", `"filter":{"category":"a","stream":"a-1","trace":"t","type":"T","user":"u"},`},
+		{"user=ada@example.org&type=T", `"filter":{"type":"T"},`},
+		{"user=ada%40example.org", ``},
+		{"text=secret&q=secret&type=", ``},
+		{"user=%00&type=%ff", ``},
+		{"type=" + strings.Repeat("%C3%A9", 400), `"filter":{"type":"` + strings.Repeat("é", 250) + `"},`},
+		{"type=x" + strings.Repeat("%C3%A9", 400), `"filter":{"type":"x` + strings.Repeat("é", 249) + `"},`},
+	} {
+		before := len(s.events(b.user))
+		b.get(views.AdminMessagesPath + "?" + test.query)
+		want := []string{`PageOpened {` + test.want + `"path":"/admin/messages"}`}
+		if got := s.events(b.user)[before:]; !slices.Equal(got, want) {
+			t.Errorf("%s wrote %q, want %q", test.query, got, want)
+		}
+	}
+	before := len(s.events(b.user))
+	b.shown(views.AdminStreamsWith("1"))
+	if got := s.events(b.user)[before:]; !slices.Equal(got, []string{`PageOpened {"filter":{"id":"1"},"path":"/admin/streams"}`}) {
+		t.Errorf("%q", got)
+	}
+	// A form that is refused answers with the page.
+	before = len(s.events(b.user))
+	if a := b.post("/admin/subscriptions/adminsummary"+views.AdminSkipIt, "stream", "x-1"); a.status != http.StatusConflict {
+		t.Fatal(a.status)
+	}
+	if got := s.events(b.user)[before:]; !slices.Equal(got, []string{`PageOpened {"path":"/admin/subscriptions/adminsummary"}`}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // A link to the portal stands in the head of pages for administrators only.
 func TestLinkForAdministrators(t *testing.T) {
 	t.Parallel()

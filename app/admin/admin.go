@@ -100,8 +100,11 @@ func (a *App) back(g *echo.Group, path string, page func(id string) string) {
 
 func below(path string) string { return strings.TrimPrefix(path, views.AdminPath) }
 
-// longestPath is how much of a path is written down, in bytes.
+// longestPath is how much of a path is written down, and of each value of a filter, in bytes.
 const longestPath = 500
+
+// naming are the fields of a query that name what a page shows.
+var naming = []string{"stream", "category", "type", "trace", "user", "id"}
 
 // opened writes down that an administrator opens a page.
 func (a *App) opened(next echo.HandlerFunc) echo.HandlerFunc {
@@ -110,13 +113,34 @@ func (a *App) opened(next echo.HandlerFunc) echo.HandlerFunc {
 		if strings.Contains(c.Request().URL.Path, "@") {
 			path = c.Path() // an address is no name of a page, whatever somebody types
 		}
-		if err := a.record(c, func(adminID string) messagestore.Body {
-			return administrationmsg.PageOpened{AdminID: adminID, Path: path[:min(len(path), longestPath)]}
-		}); err != nil {
+		var filter map[string]string
+		for _, name := range naming {
+			value := c.QueryParam(name)
+			if value == "" || !isText(value) || strings.ContainsAny(value, "@\uff20") {
+				continue
+			}
+			if filter == nil {
+				filter = map[string]string{}
+			}
+			filter[name] = beginning(value)
+		}
+		if err := a.recordOpened(c, path, filter); err != nil {
 			return err
 		}
 		return next(c)
 	}
+}
+
+// recordOpened writes down that a page is shown.
+func (a *App) recordOpened(c echo.Context, path string, filter map[string]string) error {
+	return a.record(c, func(adminID string) messagestore.Body {
+		return administrationmsg.PageOpened{AdminID: adminID, Path: beginning(path), Filter: filter}
+	})
+}
+
+// beginning is as much of a text as is written down.
+func beginning(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), longestPath)], "")
 }
 
 // record writes down what the administrator does who asks. Only when that is done may it

@@ -245,7 +245,7 @@ func (p part[T]) urls(c echo.Context, position func(T) int64) (newer, older stri
 func elsewhere(c echo.Context, name string, position int64) string {
 	query := c.QueryParams()
 	kept := url.Values{}
-	for _, key := range []string{"stream", "category", "type", "trace", "user", "id"} {
+	for _, key := range naming {
 		if query.Has(key) {
 			kept.Set(key, query.Get(key))
 		}

@@ -34,9 +34,19 @@ func (a *App) rebuildRoutes(g *echo.Group) {
 	a.form(g, one+views.AdminRebuildCancel, a.cancelRebuild)
 }
 
-// personal are the columns of view data that are masked: what was revealed of a message is
-// written down, and a difference would be a way around that.
-var personal = []string{"email", "address", "password_hash", "pending_email", "browser"}
+// showable are the columns of view data whose values are shown where rows differ: what
+// anybody may see, and what lists of the portal show anyway. What is revealed of a message
+// is written down, and a difference would be a way around that: so a column that is not
+// named here, each new one too, is masked.
+var showable = []string{
+	"id", "key", "owner_id", "trace_id", "user_id", "video_id",
+	"version", "schema_version", "generation", "position", "last_position", "published_position", "registered_position", "singleton",
+	"at", "begun_at", "confirmed_at", "ended_at", "last_at", "password_changed_at", "published_at", "queued_at", "registered_at", "sent_at",
+	"messages", "sign_ins", "streams", "videos_watched", "viewings", "views",
+	"category", "last_type", "stream", "type",
+	"confirmed", "ended_reason", "outcome", "roles", "state", "visibility",
+	"attempt", "bytes", "captions", "chapters", "description", "duration_ms", "height", "hls", "poster", "renditions", "source", "storyboard", "title", "width",
+}
 
 // showRebuild returns a rebuild as pages show it.
 func showRebuild(r messagestore.Rebuild) views.AdminRebuild {
@@ -90,13 +100,12 @@ func showDifference(t messagestore.TableDifference) views.AdminTableDifference {
 	return d
 }
 
-// showValue writes a value of a row. That of a personal column is masked; that there is none
-// is told.
+// showValue writes a value of a row. That there is none is told of masked columns, too.
 func showValue(column string, value json.RawMessage) string {
 	switch {
 	case len(value) == 0:
 		return ""
-	case string(value) != "null" && slices.Contains(personal, column):
+	case string(value) != "null" && !slices.Contains(showable, column):
 		return "masked"
 	}
 	var text string
@@ -162,6 +171,11 @@ func (a *App) rebuildWith(c echo.Context, code int, problem string) error {
 	r, err := a.rebuildOf(c.Request().Context(), c)
 	if err != nil {
 		return err
+	}
+	if c.Request().Method == http.MethodPost { // it is the page all the same
+		if err := a.recordOpened(c, views.AdminRebuildOf(r.Name), nil); err != nil {
+			return err
+		}
 	}
 	p := web.Page(c, "Rebuild "+r.Name)
 	p.Live = livePath(views.AdminRebuildOf(r.Name))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/messagestore"
 	"videotutorials/views"
@@ -77,6 +79,10 @@ func TestRebuildOnItsPage(t *testing.T) {
 			t.Errorf("%s of nothing: %d", act, a.status)
 		}
 	}
+	// Each refusal was the page, too.
+	if got := admin.events(admin.user); !slices.Equal(got[len(got)-3:], slices.Repeat([]string{`PageOpened {"path":"` + path + `"}`}, 3)) {
+		t.Errorf("written down:\n%s", strings.Join(got, "\n"))
+	}
 	frames := admin.frames(streamOf(t, page))
 	if a := admin.post(path + views.AdminRebuildStart); a.status != http.StatusSeeOther || a.to != path {
 		t.Fatalf("start: %d to %q\n%s", a.status, a.to, a.body)
@@ -130,6 +136,43 @@ func TestRebuildOnItsPage(t *testing.T) {
 	}
 	if a := admin.get("/admin/rebuild/nothing"); a.status != http.StatusNotFound {
 		t.Errorf("a rebuild of nothing: %d", a.status)
+	}
+}
+
+// A column is masked until somebody says that it may be shown.
+func TestColumnsAreMasked(t *testing.T) {
+	t.Parallel()
+	for _, column := range []string{
+		"email", "address", "password_hash", "pending_email", "browser", "kept_session", "failed_reason", "rejected_reason", "reason", "value", "file_name", "new_column",
+	} {
+		if got := showValue(column, []byte(`"ada@example.org"`)); got != "masked" {
+			t.Errorf("%s is shown: %s", column, got)
+		}
+		if got := showValue(column, []byte(`null`)); got != "null" {
+			t.Errorf("nothing in %s is %q", column, got)
+		}
+	}
+	for _, column := range []string{"user_id", "title", "views", "roles", "last_at"} {
+		if got := showValue(column, []byte(`"1"`)); got != "1" {
+			t.Errorf("%s is %q", column, got)
+		}
+	}
+	// What names a row is shown.
+	s := start(t)
+	rows, err := s.db.Views.Query(s.ctx, `
+		SELECT DISTINCT k.column_name::text FROM information_schema.table_constraints c JOIN information_schema.key_column_usage k USING (constraint_schema, constraint_name)
+		WHERE c.constraint_type = 'PRIMARY KEY' AND c.constraint_schema = 'public' AND c.table_name NOT IN ('checkpoint', 'rebuild', 'goose_db_version')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(keys) < 5 {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	for _, column := range keys {
+		if !slices.Contains(showable, column) {
+			t.Errorf("rows are named by %s, which is masked", column)
+		}
 	}
 }
 

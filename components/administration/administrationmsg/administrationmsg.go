@@ -15,6 +15,9 @@ type PageOpened struct {
 	// Path is the path of the page without its query; that of its route where an address
 	// stands in it.
 	Path string `json:"path"`
+	// Filter is what the query named, by the field: stream, category, type, trace, user or
+	// id. What is searched for is not in it, and no address is.
+	Filter map[string]string `json:"filter,omitempty"`
 }
 
 // MessageType returns "PageOpened".
@@ -38,7 +41,7 @@ type DataRevealed struct {
 	AdminID string `json:"adminId"`
 	// MessageID is the UUID of the message.
 	MessageID string `json:"messageId"`
-	// Fields are the names of what was shown, sorted.
+	// Fields are the names of what was shown, sorted; * is everything.
 	Fields []string `json:"fields"`
 }
 
