@@ -1305,6 +1305,15 @@ func TestAdminGrant(t *testing.T) {
 	if roles := rolesOf(t, database, "chief@example.test"); !slices.Equal(roles, []string{identitymsg.Admin}) {
 		t.Errorf("roles: %v", roles)
 	}
+	// Where somebody has the subscription wait, the command says so at once.
+	store := messagestore.New(database.MessageStore)
+	paused := messagestore.SubscriptionPaused{Subscription: "identity:commands"}
+	if _, err := store.Write(within(t), messagestore.ControlCategory.Stream(paused.Subscription), paused); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := commandOn(t, s, "admin", "revoke", "chief@example.test"); err == nil || !strings.Contains(out, "is paused") {
+		t.Errorf("admin revoke while paused: %v\n%s", err, out)
+	}
 	if body := v.get("/account").body; !regexp.MustCompile(`(?i)admin`).MatchString(body) {
 		t.Errorf("the account does not say so: %s", said(body))
 	}

@@ -110,6 +110,11 @@ func (p *program) roleChanged(ctx context.Context, stream messagestore.Stream, t
 				return fmt.Errorf("refused: %s", rejected.Data.Reason)
 			}
 		}
+		for _, s := range p.roleChanges.Status() {
+			if s.Paused {
+				return fmt.Errorf("the command is written and waits: the subscription %s is paused, resume it in the admin portal", s.Name)
+			}
+		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
