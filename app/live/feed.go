@@ -32,6 +32,9 @@ type Page struct {
 	// last changed it, is greater than the page's. Since is called when the page connects and whenever notifications
 	// may have been lost; it must end when its context does.
 	Since func(ctx context.Context, at Versions) (templ.Component, Versions, error)
+	// Rest is the least time between an answer of Since and the next call, 0 for none. What is notified meanwhile is
+	// answered at once then. A page that rests holds up no other.
+	Rest time.Duration
 }
 
 // Serve answers with the page's event stream, and returns when that has ended. What the browser already has is told

@@ -106,6 +106,10 @@ func (p *page) follow(ctx context.Context, send func(*sse.Event) bool) {
 					continue
 				}
 				tries = 0
+				if p.Rest > 0 {
+					waiting = true
+					retry.Reset(p.Rest)
+				}
 				if event == nil {
 					p.delivered()
 					continue
