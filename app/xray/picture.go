@@ -229,12 +229,10 @@ func indented(data json.RawMessage) string {
 
 // short leaves of each id in a name what tells it apart.
 func short(name string) string {
-	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '/' })
-	i := len(name) - 36
-	if i > 0 && messagestore.ValidID(name[i:]) {
+	if i := len(name) - 36; i > 0 && messagestore.ValidID(name[i:]) {
 		return name[:i+8] + "…"
 	}
-	if last := parts[len(parts)-1]; len(last) > 16 {
+	if last := name[strings.LastIndexAny(name, "-/")+1:]; len(last) > 24 {
 		return strings.TrimSuffix(name, last) + last[:8] + "…"
 	}
 	return name
