@@ -302,6 +302,9 @@ func (a *App) open(k cookie) {
 	w.panels++
 	slices.Reverse(k.Seen)
 	a.see(k.ID, w, k.Seen)
+	if len(k.Seen) > 0 {
+		a.lookAgain(k.ID)
+	}
 }
 
 func (a *App) closed(id string) {
@@ -348,6 +351,21 @@ func (a *App) follow(id string, added []seen) {
 	if w := a.watched[id]; w != nil {
 		a.see(id, w, added)
 		a.tell(id)
+		a.lookAgain(id)
+	}
+}
+
+// lookAgain has the panels of a browser drawn again in a while: another process may write
+// what follows from a request, and its moments are not known here.
+func (a *App) lookAgain(id string) {
+	for _, after := range []time.Duration{time.Second / 2, 2 * time.Second, 5 * time.Second} {
+		time.AfterFunc(after, func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if a.watched[id] != nil {
+				a.tell(id)
+			}
+		})
 	}
 }
 
