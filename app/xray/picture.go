@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -311,19 +312,35 @@ func (d *drawing) knows(id string) bool {
 	return false
 }
 
+var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// ofTheSame leaves out elements whose ids name a thing that names does not: the page of
+// somebody else may get, in the same frame, news of things that are no business of the
+// person who looks, and who has the id of an unlisted video may watch it.
+func ofTheSame(elements []string, names string) (own []string) {
+	for _, element := range elements {
+		foreign := slices.ContainsFunc(anyID.FindAllString(element, -1), func(id string) bool { return !strings.Contains(names, id) })
+		if !foreign {
+			own = append(own, element)
+		}
+	}
+	return own
+}
+
 func (d *drawing) fragments(m messagestore.Raw, topic string, version int64, from string) (cards []views.XRayCard) {
 	for _, at := range d.moments {
 		if at.Kind != trace.Told || at.Name != topic || at.Version != version {
 			continue
 		}
+		elements := ofTheSame(at.Elements, string(m.Stream)+" "+topic)
 		card := views.XRayCard{
 			ID: fmt.Sprintf("hop-%d-told-%s-%d", m.GlobalPosition, topic, len(cards)), From: []string{from}, Lane: views.XRayBrowser, Kind: views.XRayFragment,
-			After: at.At.Sub(d.began), Instant: true, Walkthrough: d.link(views.XRayFragment), Elements: at.Elements,
+			After: at.At.Sub(d.began), Instant: true, Walkthrough: d.link(views.XRayFragment), Elements: elements,
 			Title: "in the page", Sub: "it had this when it was opened",
 			Words: "The row was changed before the page was opened, so there was nothing to send.",
 		}
 		if at.Pages > 0 {
-			card.Title = "#" + short(cmp.Or(slices.Concat(at.Elements, []string{"page"})...))
+			card.Title = "#" + short(cmp.Or(slices.Concat(elements, []string{"page"})...))
 			card.Sub = "sent to " + strconv.Itoa(at.Pages) + " open page"
 			if at.Pages > 1 {
 				card.Sub += "s"

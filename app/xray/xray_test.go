@@ -23,6 +23,16 @@ const (
 
 // TestWhoMaySeeATrace: whoever it was recorded for, for as long as it is kept; where
 // nobody was logged in, nobody in particular, until somebody else logs in.
+// A frame of somebody's page may change much; only what is of the same thing is named.
+func TestElementsOfOthers(t *testing.T) {
+	t.Parallel()
+	own, other := messagestore.NewID(), messagestore.NewID()
+	got := ofTheSame([]string{"creators-video-" + other, "registration", "view-count-" + own}, "viewing-"+own+" viewcounts/video/"+own)
+	if want := []string{"registration", "view-count-" + own}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestWhoMaySeeATrace(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
