@@ -5,9 +5,11 @@ package admin
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -166,7 +168,37 @@ type since func(ctx context.Context, at live.Versions) (templ.Component, live.Ve
 // an administrator who is signed in; once it is not, the page says so in place of the
 // element with an id, and shows nothing new.
 func (a *App) follow(c echo.Context, topics []string, id string, since since) error {
-	return a.feed.Serve(c, live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
+	return a.feed.Serve(c, a.livePage(c, topics, id, since))
+}
+
+// restOfPages is the least time between two pushes to a page: nobody reads faster, and at
+// thousands of messages a second there would be as many.
+const restOfPages = 250 * time.Millisecond
+
+// followRested is follow for a page that rests between two pushes. What its since remembers
+// is what it told last; begin makes one that has told nothing.
+func (a *App) followRested(c echo.Context, topics []string, id string, begin func() since) error {
+	var since since
+	var told live.Versions // by since, nil for nothing
+	page := a.livePage(c, topics, id, func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
+		// A page that has not what was told last missed it, or is from another process, or from before
+		// the view data were made anew.
+		if told == nil || !maps.Equal(at, told) {
+			since = begin()
+		}
+		component, now, err := since(ctx, at)
+		told = now
+		if err != nil {
+			told = nil
+		}
+		return component, now, err
+	})
+	page.Rest = restOfPages
+	return a.feed.Serve(c, page)
+}
+
+func (a *App) livePage(c echo.Context, topics []string, id string, since since) live.Page {
+	return live.Page{Topics: topics, Since: func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
 		person, goesOn, err := a.Sessions.Again(ctx, c)
 		if err != nil {
 			return nil, nil, err
@@ -175,5 +207,5 @@ func (a *App) follow(c echo.Context, topics []string, id string, since since) er
 			return views.Push(id, views.AdminOver(id)), at, nil
 		}
 		return since(ctx, at)
-	}})
+	}}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"videotutorials/app/contracts"
 	"videotutorials/components/authentication/authenticationmsg"
@@ -345,6 +346,79 @@ func TestListsFollow(t *testing.T) {
 		write()
 	}
 	s.await(b.frames(streamOf(t, a)), "More than 100 newer messages")
+}
+
+// A page that was open before the view data were made anew, or that another process served,
+// claims to have what has not happened yet. It is shown what there is.
+func TestAPageFromTheFutureIsShownWhatThereIs(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.admin()
+	trace := messagestore.NewID()
+	by := messagestore.WithMetadata(messagestore.Metadata{TraceID: trace})
+	m := s.written(viewingmsg.Category.Stream(messagestore.NewID()), viewingmsg.VideoViewed{}, by)
+	s.written(m.Stream, viewingmsg.VideoViewed{}, by)
+	s.registered("ada@example.org")
+	const rebuild, subscription = views.AdminRebuildPath + "/adminsummary", views.AdminSubscriptionsPath + "/adminsummary"
+	for path, want := range map[string]string{
+		livePath(views.AdminPath):                                    views.AdminNowID,
+		livePath(views.AdminMessagesPath) + "?top=1":                 "newer messages",
+		livePath(views.AdminStreamPath(string(m.Stream))) + "?top=1": "1 newer message",
+		livePath(views.AdminTracePath(trace)) + "?top=1":             views.TraceID,
+		livePath(views.AdminUsersPath) + "?top=1":                    "1 newer person",
+		livePath(views.AdminStreamsPath) + "?top=1":                  "streams have newer messages",
+		livePath(views.AdminCategoriesPath):                          views.AdminCategoriesID,
+		livePath(views.AdminTypesPath):                               views.AdminTypesID,
+		livePath(views.AdminSubscriptionsPath):                       views.AdminSubscriptionsID + `"`,
+		livePath(subscription):                                       views.AdminSubscriptionID,
+		livePath(views.AdminRebuildPath):                             views.AdminRebuildsID,
+		livePath(rebuild):                                            views.AdminRebuildNowID,
+	} {
+		frames := b.framesAfter(path, "adminsummary=1000000,subscriptions=99999999999999,trace=99999999999999")
+		select {
+		case frame := <-frames: // the first one
+			if !strings.Contains(frame, want) {
+				t.Errorf("%s: no %q in\n%s", path, want, frame)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("%s: nothing", path)
+		}
+	}
+}
+
+// However much is written, a page gets a few frames a second, and the last one is true.
+func TestPagesRest(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.admin()
+	s.written("viewing-1", viewingmsg.VideoViewed{})
+	s.caughtUp()
+	began := time.Now()
+	follows := map[string]<-chan string{}
+	for _, path := range []string{views.AdminPath, views.AdminCategoriesPath, views.AdminTypesPath} {
+		follows[path] = b.frames(livePath(path))
+	}
+	for i := range 400 {
+		s.written("viewing-1", viewingmsg.VideoViewed{})
+		if i%20 == 0 {
+			s.caughtUp()
+		}
+	}
+	s.foreign("last-1", "TheLast", `{}`, `{}`)
+	for path, frames := range follows {
+		want, n := map[string]string{views.AdminCategoriesPath: views.AdminCategoryPath("last")}[path], 0
+		if want == "" {
+			want = "TheLast"
+		}
+		for frame := range frames {
+			if n++; strings.Contains(frame, want) {
+				break
+			}
+		}
+		if took := time.Since(began); n > int(took/restOfPages)+2 {
+			t.Errorf("%s: %d frames in %s", path, n, took)
+		}
+	}
 }
 
 // A trace is read from its beginning.

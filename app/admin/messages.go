@@ -347,25 +347,27 @@ func (a *App) newer(c echo.Context, topics []string, words views.Newer, count fu
 	}
 	words.URL = views.AdminPath + strings.TrimPrefix(elsewhere(c, "", 0), livePath(views.AdminPath))
 	words.Most = mostNewer
-	told := 0
-	return a.follow(c, topics, views.AdminBodyID, func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
-		version, err := a.Summary.Version(ctx)
-		if err != nil {
-			return nil, nil, err
+	return a.followRested(c, topics, views.AdminBodyID, func() since {
+		told := 0
+		return func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
+			version, err := a.Summary.Version(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			now := live.Versions{adminsummary.Name: version}
+			if told > words.Most {
+				return nil, now, nil // which is all that there is to tell
+			}
+			n, err := count(ctx, top, words.Most+1)
+			if err != nil {
+				return nil, nil, err
+			}
+			if n == told {
+				return nil, now, nil
+			}
+			told, words.Count = n, n
+			return views.Push(views.AdminNewerID, views.AdminNewer(words)), now, nil
 		}
-		now := live.Versions{adminsummary.Name: version}
-		if told > words.Most {
-			return nil, now, nil // which is all that there is to tell
-		}
-		n, err := count(ctx, top, words.Most+1)
-		if err != nil {
-			return nil, nil, err
-		}
-		if n == told {
-			return nil, now, nil
-		}
-		told, words.Count = n, n
-		return views.Push(views.AdminNewerID, views.AdminNewer(words)), now, nil
 	})
 }
 

@@ -33,12 +33,14 @@ func (a *App) overview(c echo.Context) error {
 }
 
 func (a *App) overviewLive(c echo.Context) error {
-	return a.follow(c, []string{adminsummary.CategoriesTopic}, views.AdminBodyID, func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
-		shown, now, err := a.overviewNow(ctx)
-		if err != nil || now[adminsummary.Name] == at[adminsummary.Name] {
-			return nil, now, err
+	return a.followRested(c, []string{adminsummary.CategoriesTopic}, views.AdminBodyID, func() since {
+		return func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
+			shown, now, err := a.overviewNow(ctx)
+			if err != nil || now[adminsummary.Name] == at[adminsummary.Name] {
+				return nil, now, err
+			}
+			return views.Push(views.AdminNowID, views.AdminNow(shown)), now, nil
 		}
-		return views.Push(views.AdminNowID, views.AdminNow(shown)), now, nil
 	})
 }
 

@@ -141,14 +141,16 @@ func (a *App) allRebuilds(ctx context.Context) ([]views.AdminRebuild, error) {
 // rebuildsLive is woken every second, as the pages of the subscriptions are: a rebuild may
 // be another process's.
 func (a *App) rebuildsLive(c echo.Context) error {
-	var before []views.AdminRebuild
-	return a.follow(c, []string{subscriptionsTopic}, views.AdminRebuildsID, func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
-		list, err := a.allRebuilds(ctx)
-		if err != nil || reflect.DeepEqual(list, before) {
-			return nil, now(), err
+	return a.followRested(c, []string{subscriptionsTopic}, views.AdminRebuildsID, func() since {
+		var before []views.AdminRebuild
+		return func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
+			list, err := a.allRebuilds(ctx)
+			if err != nil || reflect.DeepEqual(list, before) {
+				return nil, now(), err
+			}
+			before = list
+			return views.Push(views.AdminRebuildsID, views.AdminRebuilds(list)), now(), nil
 		}
-		before = list
-		return views.Push(views.AdminRebuildsID, views.AdminRebuilds(list)), now(), nil
 	})
 }
 
@@ -186,27 +188,29 @@ func (a *App) rebuildLive(c echo.Context) error {
 	if _, err := a.rebuildOf(c.Request().Context(), c); err != nil {
 		return err
 	}
-	var told, offered views.AdminRebuild
-	return a.follow(c, []string{subscriptionsTopic}, views.AdminRebuildNowID, func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
-		r, err := a.rebuildOf(ctx, c)
-		if err != nil {
-			return nil, nil, err
+	return a.followRested(c, []string{subscriptionsTopic}, views.AdminRebuildNowID, func() since {
+		var told, offered views.AdminRebuild
+		return func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
+			r, err := a.rebuildOf(ctx, c)
+			if err != nil {
+				return nil, nil, err
+			}
+			shown := showRebuild(r)
+			var parts []templ.Component
+			if !reflect.DeepEqual(shown, told) {
+				told = shown
+				parts = append(parts, views.Push(views.AdminRebuildNowID, views.AdminRebuildNow(shown)))
+			}
+			// What somebody has ticked stays ticked while only the progress changes.
+			if choice := choiceOf(shown); !reflect.DeepEqual(choice, offered) {
+				offered = choice
+				parts = append(parts, views.Push(views.AdminRebuildChoiceID, views.AdminRebuildChoice(shown)))
+			}
+			if parts == nil {
+				return nil, now(), nil
+			}
+			return templ.Join(parts...), now(), nil
 		}
-		shown := showRebuild(r)
-		var parts []templ.Component
-		if !reflect.DeepEqual(shown, told) {
-			told = shown
-			parts = append(parts, views.Push(views.AdminRebuildNowID, views.AdminRebuildNow(shown)))
-		}
-		// What somebody has ticked stays ticked while only the progress changes.
-		if choice := choiceOf(shown); !reflect.DeepEqual(choice, offered) {
-			offered = choice
-			parts = append(parts, views.Push(views.AdminRebuildChoiceID, views.AdminRebuildChoice(shown)))
-		}
-		if parts == nil {
-			return nil, now(), nil
-		}
-		return templ.Join(parts...), now(), nil
 	})
 }
 

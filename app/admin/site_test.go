@@ -276,13 +276,19 @@ func streamOf(t *testing.T, a answer) string {
 
 // frames opens an event stream and returns its frames. It is closed when there are none to
 // come.
-func (b *browser) frames(path string) <-chan string {
+func (b *browser) frames(path string) <-chan string { b.t.Helper(); return b.framesAfter(path, "") }
+
+// framesAfter opens an event stream as a browser does that has had a frame with an id.
+func (b *browser) framesAfter(path, id string) <-chan string {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.ctx, http.MethodGet, b.url+path, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	r.Header.Set("Accept", eventStream)
+	if id != "" {
+		r.Header.Set("Last-Event-ID", id)
+	}
 	response, err := b.client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)

@@ -182,13 +182,15 @@ func at(now live.Versions) string { return "?" + url.Values{"at": {now.String()}
 // follows serves the stream of a page that shows a list as a whole, and shows it again
 // when it is another.
 func follows[T comparable](a *App, c echo.Context, topic string, read func(context.Context) ([]T, live.Versions, error), push func([]T) templ.Component) error {
-	var shown []T
-	return a.follow(c, []string{topic}, views.AdminBodyID, func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
-		list, now, err := read(ctx)
-		if err != nil || slices.Equal(list, shown) || shown == nil && now[adminsummary.Name] == at[adminsummary.Name] {
-			return nil, now, err
+	return a.followRested(c, []string{topic}, views.AdminBodyID, func() since {
+		var shown []T
+		return func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
+			list, now, err := read(ctx)
+			if err != nil || slices.Equal(list, shown) || shown == nil && now[adminsummary.Name] == at[adminsummary.Name] {
+				return nil, now, err
+			}
+			shown = list
+			return push(list), now, nil
 		}
-		shown = list
-		return push(list), now, nil
 	})
 }

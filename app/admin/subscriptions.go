@@ -140,23 +140,25 @@ func (a *App) subscriptions(c echo.Context) error {
 }
 
 func (a *App) subscriptionsLive(c echo.Context) error {
-	var before []views.AdminSubscription
-	return a.follow(c, []string{subscriptionsTopic}, views.AdminSubscriptionsID, func(context.Context, live.Versions) (templ.Component, live.Versions, error) {
-		list := a.all()
-		defer func() { before = list }()
-		if before == nil {
-			return views.Push(views.AdminSubscriptionsID, views.AdminSubscriptions(list)), now(), nil
-		}
-		var rows []templ.Component
-		for i, s := range list {
-			if !reflect.DeepEqual(s, before[i]) { // a process has the same ones for as long as it runs
-				rows = append(rows, views.Push(views.AdminSubscriptionRowID(s.Name), views.AdminSubscriptionRow(s)))
+	return a.followRested(c, []string{subscriptionsTopic}, views.AdminSubscriptionsID, func() since {
+		var before []views.AdminSubscription
+		return func(context.Context, live.Versions) (templ.Component, live.Versions, error) {
+			list := a.all()
+			defer func() { before = list }()
+			if before == nil {
+				return views.Push(views.AdminSubscriptionsID, views.AdminSubscriptions(list)), now(), nil
 			}
+			var rows []templ.Component
+			for i, s := range list {
+				if !reflect.DeepEqual(s, before[i]) { // a process has the same ones for as long as it runs
+					rows = append(rows, views.Push(views.AdminSubscriptionRowID(s.Name), views.AdminSubscriptionRow(s)))
+				}
+			}
+			if rows == nil {
+				return nil, now(), nil
+			}
+			return templ.Join(rows...), now(), nil
 		}
-		if rows == nil {
-			return nil, now(), nil
-		}
-		return templ.Join(rows...), now(), nil
 	})
 }
 
@@ -221,21 +223,23 @@ func (a *App) subscriptionLive(c echo.Context) error {
 	if _, err := a.status(c); err != nil {
 		return err
 	}
-	var before views.AdminSubscription
-	return a.follow(c, []string{subscriptionsTopic}, views.AdminSubscriptionID, func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
-		status, err := a.status(c)
-		if err != nil {
-			return nil, nil, err
+	return a.followRested(c, []string{subscriptionsTopic}, views.AdminSubscriptionID, func() since {
+		var before views.AdminSubscription
+		return func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
+			status, err := a.status(c)
+			if err != nil {
+				return nil, nil, err
+			}
+			shown, err := a.withMessages(ctx, a.show(status))
+			if err != nil {
+				return nil, nil, err
+			}
+			if reflect.DeepEqual(shown, before) {
+				return nil, now(), nil
+			}
+			before = shown
+			return views.Push(views.AdminSubscriptionID, views.AdminSubscriptionDetails(shown, views.AdminSkip{})), now(), nil
 		}
-		shown, err := a.withMessages(ctx, a.show(status))
-		if err != nil {
-			return nil, nil, err
-		}
-		if reflect.DeepEqual(shown, before) {
-			return nil, now(), nil
-		}
-		before = shown
-		return views.Push(views.AdminSubscriptionID, views.AdminSubscriptionDetails(shown, views.AdminSkip{})), now(), nil
 	})
 }
 

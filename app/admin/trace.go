@@ -91,37 +91,39 @@ func (a *App) traceLive(c echo.Context, traceID string) error {
 	}
 	a.traces.opened(traceID, 1)
 	defer a.traces.opened(traceID, -1)
-	newer := views.Newer{One: "newer message", Many: "newer messages", Most: mostNewer, URL: views.AdminTracePath(traceID)}
-	drawn := ""
-	return a.follow(c, []string{adminsummary.CategoriesTopic, traceTopic(traceID)}, views.AdminBodyID, func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
-		version, err := a.Summary.Version(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		now := live.Versions{adminsummary.Name: version, strings.TrimSuffix(tracesTopic, "/"): a.traces.at()}
-		list, err := a.Store.Find(ctx, messagestore.Query{TraceID: traceID, Limit: perTracePage})
-		if err != nil {
-			return nil, nil, err
-		}
-		count := 0
-		for _, m := range list {
-			if m.GlobalPosition > top {
-				count++
+	return a.followRested(c, []string{adminsummary.CategoriesTopic, traceTopic(traceID)}, views.AdminBodyID, func() since {
+		newer := views.Newer{One: "newer message", Many: "newer messages", Most: mostNewer, URL: views.AdminTracePath(traceID)}
+		drawn := ""
+		return func(ctx context.Context, _ live.Versions) (templ.Component, live.Versions, error) {
+			version, err := a.Summary.Version(ctx)
+			if err != nil {
+				return nil, nil, err
 			}
-		}
-		var html strings.Builder
-		if err := a.tracePicture(ctx, traceID, list).Render(ctx, &html); err != nil {
-			return nil, nil, err
-		}
-		if html.String() == drawn && count == newer.Count {
-			return nil, now, nil
-		}
-		drawn, newer.Count = html.String(), count
-		return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
-			if err := views.Push(views.TraceID, templ.Raw(drawn)).Render(ctx, w); err != nil {
-				return err
+			now := live.Versions{adminsummary.Name: version, strings.TrimSuffix(tracesTopic, "/"): a.traces.at()}
+			list, err := a.Store.Find(ctx, messagestore.Query{TraceID: traceID, Limit: perTracePage})
+			if err != nil {
+				return nil, nil, err
 			}
-			return views.Push(views.AdminNewerID, views.AdminNewer(newer)).Render(ctx, w)
-		}), now, nil
+			count := 0
+			for _, m := range list {
+				if m.GlobalPosition > top {
+					count++
+				}
+			}
+			var html strings.Builder
+			if err := a.tracePicture(ctx, traceID, list).Render(ctx, &html); err != nil {
+				return nil, nil, err
+			}
+			if html.String() == drawn && count == newer.Count {
+				return nil, now, nil
+			}
+			drawn, newer.Count = html.String(), count
+			return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
+				if err := views.Push(views.TraceID, templ.Raw(drawn)).Render(ctx, w); err != nil {
+					return err
+				}
+				return views.Push(views.AdminNewerID, views.AdminNewer(newer)).Render(ctx, w)
+			}), now, nil
+		}
 	})
 }
