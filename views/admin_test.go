@@ -42,6 +42,7 @@ func adminPages() map[string]templ.Component {
 		Viewed: []AdminMessage{bare}, Newest: []AdminMessage{grant}, About: []AdminStream{stream},
 	}
 	known := person
+	known.ViewedAmong = 5000
 	known.Revealed, known.Email, known.PendingEmail, known.Confirmed = true, "ada@example.org", "grace@example.org", true
 	at := func(path string) Page { return with(adminPage, func(p *Page) { p.Path = path }) }
 	return map[string]templ.Component{
@@ -57,8 +58,8 @@ func adminPages() map[string]templ.Component {
 		"admin-message-revealed": AdminMessagePage(at(AdminRevealMessagePath(playID)), shownOnce),
 		"admin-message-long":     AdminMessagePage(at(AdminMessagePath(capsID)), long),
 		"admin-streams":          AdminStreamsPage(at(AdminStreamsPath), AdminStreams{Title: "Streams", Streams: []AdminStream{stream}, OlderURL: "/admin/streams?before=9"}),
-		"admin-categories":       AdminCategoriesPage(at(AdminCategoriesPath), []AdminCategory{{Category: "identity:command", Streams: 12, Messages: 1234, LastPosition: 99, LastAt: written}}),
-		"admin-types":            AdminTypesPage(at(AdminTypesPath), []AdminType{{Type: "GrantRole", Category: "identity:command", SchemaVersion: 2, Messages: 1234, LastPosition: 99, LastAt: written}}),
+		"admin-categories":       AdminCategoriesPage(at(AdminCategoriesPath), []AdminCategory{{Category: "identity:command", Streams: 12, Messages: 1234, LastPosition: 99, LastAt: written}}, AdminPart{FirstURL: AdminCategoriesPath, NextURL: AdminCategoriesPath + "?after=identity%3Acommand"}),
+		"admin-types":            AdminTypesPage(at(AdminTypesPath), []AdminType{{Type: "GrantRole", Category: "identity:command", SchemaVersion: 2, Messages: 1234, LastPosition: 99, LastAt: written}}, AdminPart{}),
 		"admin-users":            AdminUsersPage(at(AdminUsersPath), AdminUsers{Users: []AdminUser{user, {ID: playID}}, NewerURL: "/admin/users?after=9"}),
 		"admin-person":           AdminPersonPage(at(AdminUserPath(changeID)), person),
 		"admin-person-revealed":  AdminPersonPage(at(AdminRevealUserPath(changeID)), known),

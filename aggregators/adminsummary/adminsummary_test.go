@@ -116,7 +116,9 @@ func TestListsArePaged(t *testing.T) {
 		{names(f.Queries.Streams(f.Ctx, "odd", adminsummary.Page{Limit: 2, After: 5})), "odd-7 odd-5"},
 		{names(f.Queries.Streams(f.Ctx, "nothing", adminsummary.Page{})), ""},
 		{names(f.Queries.Streams(f.Ctx, "\x00", adminsummary.Page{})), ""},
-		{names(f.Queries.Existing(f.Ctx, []messagestore.Stream{"odd-9", "odd-8", "odd-1"})), "odd-9 odd-1"},
+		{names(f.Queries.With(f.Ctx, "9")), "odd-9"},
+		{names(f.Queries.With(f.Ctx, "")), ""},
+		{names(f.Queries.With(f.Ctx, "\x00")), ""},
 	} {
 		if test.got != test.want {
 			t.Errorf("%q, want %q", test.got, test.want)
@@ -158,11 +160,76 @@ func TestAnythingIsCounted(t *testing.T) {
 	}
 }
 
+// However many categories and types there are, all are found and counted.
+func TestMoreCategoriesThanAreReadAtOnce(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	const many = 1234
+	f.Exec(f.Views, `INSERT INTO admin_categories SELECT CASE n WHEN 1 THEN '' ELSE 'c' || n END, 2, 3, n, now() FROM generate_series(1, 1234) n`)
+	f.Exec(f.Views, `INSERT INTO admin_types SELECT gen_random_uuid(), 't' || n % 2, 'c' || n / 4, 1 + n / 2 % 2, 1, n, now() FROM generate_series(1, 1234) n`)
+	f.Exec(f.Views, `INSERT INTO admin_streams VALUES ('c1234-x', 'c1234', 1, 'T', 2, now()), ('-x', '', 1, 'T', 1, now()), ('c2-y', 'c2', 1, 'T', 3, now())`)
+	seen, after := map[messagestore.Category]bool{}, ""
+	for {
+		list := must[[]adminsummary.Category](t)(f.Queries.CategoriesAfter(f.Ctx, after, 500))
+		for _, c := range list {
+			if seen[c.Category] || string(c.Category) < after {
+				t.Fatalf("%q after %q", c.Category, after)
+			}
+			seen[c.Category], after = true, string(c.Category)
+		}
+		if len(list) < 500 {
+			break
+		}
+	}
+	if len(seen) != many {
+		t.Errorf("%d categories", len(seen))
+	}
+	kinds, key, before := map[string]bool{}, "", ""
+	for {
+		list := must[[]adminsummary.Type](t)(f.Queries.TypesAfter(f.Ctx, key, 500))
+		for _, k := range list {
+			name := fmt.Sprintf("%s %s %d", k.Category, k.Type, k.SchemaVersion)
+			if kinds[name] || name < before {
+				t.Fatalf("%s after %s", name, before)
+			}
+			kinds[name], key, before = true, k.Key, name
+		}
+		if len(list) < 500 {
+			break
+		}
+	}
+	if len(kinds) != many {
+		t.Errorf("%d types", len(kinds))
+	}
+	if got := must[adminsummary.Totals](t)(f.Queries.Totals(f.Ctx)); got != (adminsummary.Totals{Messages: 3 * many, Streams: 2 * many, Categories: many}) {
+		t.Errorf("%+v", got)
+	}
+	if c, err := f.Queries.Category(f.Ctx, "c1234"); err != nil || c.Messages != 3 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := f.Queries.Category(f.Ctx, "c0"); !errors.Is(err, adminsummary.ErrNotFound) {
+		t.Error(err)
+	}
+	if list := must[[]adminsummary.Stream](t)(f.Queries.With(f.Ctx, "x")); len(list) != 2 || list[0].Stream != "c1234-x" {
+		t.Errorf("%+v", list)
+	}
+	for _, key := range []string{messagestore.NewID(), "nothing"} {
+		if list := must[[]adminsummary.Type](t)(f.Queries.TypesAfter(f.Ctx, key, 500)); len(list) != 0 {
+			t.Errorf("%d types after none", len(list))
+		}
+	}
+}
+
 func TestListsUseTheirIndexes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Exec(f.Views, `INSERT INTO admin_streams SELECT 'c' || n % 10 || '-' || n, 'c' || n % 10, 1, 'T', n, now() FROM generate_series(1, 20000) n`)
-	f.Exec(f.Views, `ANALYZE admin_streams`)
+	f.Exec(f.Views, `INSERT INTO admin_categories SELECT 'c' || n, 1, 1, n, now() FROM generate_series(0, 9) n`)
+	f.Exec(f.Views, `ANALYZE admin_streams, admin_categories`)
+	f.Planned("admin_streams_pkey", func(q adminsummary.Queries) error {
+		_, err := q.With(f.Ctx, "77")
+		return err
+	})
 	f.Planned("admin_streams_of_category", func(q adminsummary.Queries) error {
 		_, err := q.Streams(f.Ctx, "c7", adminsummary.Page{Before: 15000})
 		return err

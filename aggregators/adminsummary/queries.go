@@ -38,8 +38,13 @@ type Category struct {
 	LastAt       time.Time
 }
 
+// Totals are sums over all categories.
+type Totals struct{ Messages, Streams, Categories int64 }
+
 // Type is how many messages of a type there are in a category with one version of the form.
 type Type struct {
+	// Key tells it from all others; a UUID.
+	Key      string
 	Type     string
 	Category messagestore.Category
 	// SchemaVersion is that of the metadata; 1 where it says none.
@@ -126,33 +131,68 @@ func (q Queries) Stream(ctx context.Context, name messagestore.Stream) (Stream, 
 	return one[Stream](ctx, q, `SELECT stream, category, messages, last_type, last_position, last_at FROM admin_streams WHERE stream = $1`, string(name))
 }
 
-// Existing returns which of some streams there are.
-func (q Queries) Existing(ctx context.Context, names []messagestore.Stream) ([]Stream, error) {
-	rows, err := q.views.Query(ctx, `
-		SELECT stream, category, messages, last_type, last_position, last_at FROM admin_streams WHERE stream = ANY($1::text[]) ORDER BY last_position DESC`, names)
-	if err != nil {
-		return nil, fmt.Errorf("read %d streams: %w", len(names), err)
+// With returns the streams of all categories that have an id, those with the newest messages
+// first.
+func (q Queries) With(ctx context.Context, id string) ([]Stream, error) {
+	if !isText(id) {
+		return nil, nil
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Stream])
+	return list[Stream](ctx, q, `
+		SELECT s.stream, s.category, s.messages, s.last_type, s.last_position, s.last_at
+		FROM admin_categories c JOIN admin_streams s ON s.stream = c.category || '-' || $1::text
+		ORDER BY s.last_position DESC`, id)
 }
 
-// Categories returns all categories by their names.
+// firstOfAll is how many categories and types are read by those who offer them as a choice.
+const firstOfAll = 1000
+
+const categories = `SELECT category, streams, messages, last_position, last_at FROM admin_categories`
+
+// Categories returns the first 1,000 categories by their names.
 func (q Queries) Categories(ctx context.Context) ([]Category, error) {
-	rows, err := q.views.Query(ctx, `SELECT category, streams, messages, last_position, last_at FROM admin_categories ORDER BY category LIMIT 1000`)
-	if err != nil {
-		return nil, fmt.Errorf("read categories: %w", err)
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Category])
+	return q.CategoriesAfter(ctx, "", firstOfAll)
 }
 
-// Types returns all types by category, name and version.
-func (q Queries) Types(ctx context.Context) ([]Type, error) {
-	rows, err := q.views.Query(ctx, `
-		SELECT type, category, schema_version, messages, last_position, last_at FROM admin_types ORDER BY category, type, schema_version LIMIT 1000`)
-	if err != nil {
-		return nil, fmt.Errorf("read types: %w", err)
+// CategoriesAfter returns categories by their names, those after one, up to a number.
+func (q Queries) CategoriesAfter(ctx context.Context, after string, limit int) ([]Category, error) {
+	if !isText(after) {
+		return nil, nil
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Type])
+	// An empty name is one as well, and the first.
+	return list[Category](ctx, q, categories+` WHERE category > $1 OR $1 = '' ORDER BY category LIMIT $2`, after, limit)
+}
+
+// Category returns one category. It fails with [ErrNotFound].
+func (q Queries) Category(ctx context.Context, name messagestore.Category) (Category, error) {
+	if !isText(string(name)) {
+		return Category{}, ErrNotFound
+	}
+	return one[Category](ctx, q, categories+` WHERE category = $1`, string(name))
+}
+
+// Totals returns the sums over all categories.
+func (q Queries) Totals(ctx context.Context) (Totals, error) {
+	return one[Totals](ctx, q, `SELECT coalesce(sum(messages), 0)::bigint, coalesce(sum(streams), 0)::bigint, count(*) FROM admin_categories`)
+}
+
+// Types returns the first 1,000 types by category, name and version.
+func (q Queries) Types(ctx context.Context) ([]Type, error) {
+	return q.TypesAfter(ctx, "", firstOfAll)
+}
+
+// TypesAfter returns types by category, name and version, those after the one with a key, up
+// to a number. Without a key it begins with the first; after a key that there is not, there
+// are none.
+func (q Queries) TypesAfter(ctx context.Context, key string, limit int) ([]Type, error) {
+	from, args := `SELECT key::text, type, category, schema_version, messages, last_position, last_at FROM admin_types`, []any{limit}
+	switch {
+	case key != "" && !messagestore.ValidID(key):
+		return nil, nil
+	case key != "":
+		from += ` WHERE (category, type, schema_version) > (SELECT category, type, schema_version FROM admin_types WHERE key = $2)`
+		args = append(args, key)
+	}
+	return list[Type](ctx, q, from+` ORDER BY category, type, schema_version LIMIT $1`, args...)
 }
 
 const users = `SELECT user_id::text, coalesce(registered_at, '0001-01-01Z'), coalesce(registered_position, 0), messages, viewings, sign_ins, last_at FROM admin_users`
@@ -181,7 +221,15 @@ func page[T any](ctx context.Context, q Queries, from, which, key string, p Page
 
 func read[T any](ctx context.Context, q Queries, sql string, p Page, args ...any) ([]T, error) {
 	bound := cmp.Or(p.After, p.Before, math.MaxInt64)
-	rows, err := q.views.Query(ctx, sql, append(args, bound, cmp.Or(p.Limit, 50))...)
+	rows, err := list[T](ctx, q, sql, append(args, bound, cmp.Or(p.Limit, 50))...)
+	if p.After != 0 {
+		slices.Reverse(rows)
+	}
+	return rows, err
+}
+
+func list[T any](ctx context.Context, q Queries, sql string, args ...any) ([]T, error) {
+	rows, err := q.views.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the summary: %w", err)
 	}
@@ -189,14 +237,11 @@ func read[T any](ctx context.Context, q Queries, sql string, p Page, args ...any
 	if err != nil {
 		return nil, fmt.Errorf("read the summary: %w", err)
 	}
-	if p.After != 0 {
-		slices.Reverse(list)
-	}
 	return list, nil
 }
 
-func one[T any](ctx context.Context, q Queries, sql string, arg string) (T, error) {
-	rows, err := q.views.Query(ctx, sql, arg)
+func one[T any](ctx context.Context, q Queries, sql string, args ...any) (T, error) {
+	rows, err := q.views.Query(ctx, sql, args...)
 	if err != nil {
 		return *new(T), fmt.Errorf("read the summary: %w", err)
 	}

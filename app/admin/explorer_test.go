@@ -386,6 +386,96 @@ func TestAPageFromTheFutureIsShownWhatThereIs(t *testing.T) {
 	}
 }
 
+// However many categories and types there are, each is listed once, counted and followed.
+func TestNamesArePaged(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.admin()
+	const many = 1100
+	if _, err := s.db.MessageStore.Exec(s.ctx, `
+		SELECT message_store.write_message(gen_random_uuid()::varchar, 'c' || n || '-x', 'T' || n, '{}'::jsonb, '{}'::jsonb) FROM generate_series(1, 1100) n`); err != nil {
+		t.Fatal(err)
+	}
+	s.caughtUp()
+	for _, path := range []string{views.AdminCategoriesPath, views.AdminTypesPath} {
+		seen, last := map[string]bool{}, ""
+		for next := path; next != ""; {
+			a := b.shown(next)
+			for _, link := range rows(a) {
+				if seen[link] {
+					t.Fatalf("%s is listed twice", link)
+				}
+				seen[link] = true
+			}
+			if (neighbour(a, "prev") == path) != (next != path) {
+				t.Errorf("%s: the first part is at %q", next, neighbour(a, "prev"))
+			}
+			last, next = next, neighbour(a, "next")
+		}
+		if len(seen) < many {
+			t.Errorf("%s lists %d", path, len(seen))
+		}
+		// The last part follows, and does not become the first.
+		frames := b.frames(streamOf(t, b.shown(last)))
+		s.foreign("zzz-"+messagestore.NewID(), "Zzz"+path[len(views.AdminPath)+1:], `{}`, `{}`)
+		if frame := s.await(frames, "zzz"); strings.Contains(frame, ">c1<") || !strings.Contains(frame, "First") {
+			t.Errorf("%s: %s", last, frame)
+		}
+		for _, after := range []string{"?after=zzzzz", "?after=%00", "?after=%ff"} {
+			if a := b.get(path + after); a.status != http.StatusNotFound {
+				t.Errorf("%s%s: %d", path, after, a.status)
+			}
+		}
+	}
+	if text := words(b.shown(views.AdminCategoryPath("c999")).body); !strings.Contains(text, "Streams 1 Messages 1") {
+		t.Errorf("c999: %s", text)
+	}
+	s.caughtUp()
+	var categories, streams int
+	if err := s.db.Views.QueryRow(s.ctx, `SELECT count(*), sum(streams) FROM admin_categories`).Scan(&categories, &streams); err != nil {
+		t.Fatal(err)
+	}
+	if text := words(b.shown(views.AdminPath).body); !strings.Contains(text, fmt.Sprintf("Categories %d,%03d ", categories/1000, categories%1000)) || !strings.Contains(text, fmt.Sprintf("Streams %d,%03d ", streams/1000, streams%1000)) {
+		t.Errorf("%d categories, %d streams: %s", categories, streams, text)
+	}
+	// An id is found in whatever category.
+	if a := b.shown(views.AdminStreamsWith("x")); len(rows(a)) != many {
+		t.Errorf("%d streams with an id", len(rows(a)))
+	}
+}
+
+// However much a person did since, the viewings are found; and where they are too far down,
+// the page says so.
+func TestViewingsOfABusyPerson(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.admin()
+	userID := s.registered("ada@example.org")
+	by := messagestore.WithMetadata(messagestore.Metadata{UserID: userID})
+	viewed := views.AdminMessagePath(s.written("viewing-1", viewingmsg.VideoViewed{UserID: userID}, by).ID)
+	busy := func(n int) answer {
+		t.Helper()
+		if _, err := s.db.MessageStore.Exec(s.ctx, `
+			SELECT message_store.write_message(gen_random_uuid()::varchar, 'busy-1', 'Done', '{}'::jsonb, jsonb_build_object('userId', $1::text)) FROM generate_series(1, $2::int)`, userID, n); err != nil {
+			t.Fatal(err)
+		}
+		return b.shown(views.AdminUserPath(userID))
+	}
+	const early = "Only the newest 5,000 messages of this person were looked through"
+	if a := busy(700); !strings.Contains(a.body, viewed) || strings.Contains(a.body, early) {
+		t.Errorf("not found below 700 messages: %s", words(a.body))
+	}
+	if a := busy(viewingsAmong); strings.Contains(a.body, viewed) || !strings.Contains(a.body, early) || strings.Contains(a.body, "None so far.") {
+		t.Errorf("the page does not say that it stopped: %s", words(a.body))
+	}
+	for range viewingsShown {
+		s.written("viewing-1", viewingmsg.VideoViewed{UserID: userID}, by)
+	}
+	if a := b.shown(views.AdminUserPath(userID)); strings.Contains(a.body, early) {
+		t.Error("the page says that it stopped, and had all that it shows")
+	}
+}
+
 // However much is written, a page gets a few frames a second, and the last one is true.
 func TestPagesRest(t *testing.T) {
 	t.Parallel()

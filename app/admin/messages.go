@@ -89,12 +89,11 @@ var lists = map[string]list{
 		describe: func(a *App, ctx context.Context, q messagestore.Query, l *views.AdminList) error {
 			l.Title = string(q.Category)
 			l.Links = []views.Link{{Name: "Streams of this category", URL: views.AdminStreamsOf(string(q.Category))}}
-			all, err := a.Summary.Categories(ctx)
-			for _, c := range all {
-				if c.Category == q.Category {
-					l.Facts = []views.Fact{{Name: "Streams", Value: strconv.FormatInt(c.Streams, 10)}, {Name: "Messages", Value: strconv.FormatInt(c.Messages, 10)}}
-				}
+			of, err := a.Summary.Category(ctx, q.Category)
+			if errors.Is(err, adminsummary.ErrNotFound) {
+				return nil // it is counted in a moment
 			}
+			l.Facts = []views.Fact{{Name: "Streams", Value: strconv.FormatInt(of.Streams, 10)}, {Name: "Messages", Value: strconv.FormatInt(of.Messages, 10)}}
 			return err
 		},
 	},

@@ -49,16 +49,11 @@ func (a *App) overviewNow(ctx context.Context) (views.AdminOverview, live.Versio
 	if err != nil {
 		return views.AdminOverview{}, nil, err
 	}
-	categories, err := a.Summary.Categories(ctx)
+	all, err := a.Summary.Totals(ctx)
 	if err != nil {
 		return views.AdminOverview{}, nil, err
 	}
-	var shown views.AdminOverview
-	for _, c := range categories {
-		shown.Messages += c.Messages
-		shown.Streams += c.Streams
-	}
-	shown.Categories = int64(len(categories))
+	shown := views.AdminOverview{Messages: all.Messages, Streams: all.Streams, Categories: all.Categories}
 	newest, err := a.Store.Find(ctx, messagestore.Query{Limit: newestShown})
 	if err != nil {
 		return views.AdminOverview{}, nil, err

@@ -136,7 +136,7 @@ func (a *App) findUser(ctx context.Context, name string) (string, error) {
 
 // findStreams takes the id of something that has streams, in whatever category.
 func (a *App) findStreams(ctx context.Context, name string) (string, error) {
-	list, err := a.streamsWith(ctx, name)
+	list, err := a.Summary.With(ctx, name)
 	switch {
 	case err != nil || len(list) == 0:
 		return "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 
 	"github.com/a-h/templ"
@@ -43,7 +44,7 @@ func (a *App) streams(c echo.Context) error {
 	}
 	shown, page := views.AdminStreams{Title: "Streams"}, web.Page(c, "Streams")
 	if id != "" {
-		found, err := a.streamsWith(ctx, id)
+		found, err := a.Summary.With(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -86,19 +87,6 @@ func (a *App) streamsLive(c echo.Context) error {
 		})
 }
 
-// streamsWith returns the streams of all categories that have an id.
-func (a *App) streamsWith(ctx context.Context, id string) ([]adminsummary.Stream, error) {
-	categories, err := a.Summary.Categories(ctx)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]messagestore.Stream, len(categories))
-	for i, c := range categories {
-		names[i] = c.Category.Stream(id)
-	}
-	return a.Summary.Existing(ctx, names)
-}
-
 func streamLines(list []adminsummary.Stream) []views.AdminStream {
 	shown := make([]views.AdminStream, len(list))
 	for i, s := range list {
@@ -109,71 +97,104 @@ func streamLines(list []adminsummary.Stream) []views.AdminStream {
 	return shown
 }
 
+// perNames is how many categories or types a page lists, by their names.
+const perNames = 200
+
+// names are a part of a list that is in the order of names.
+type names[T any] struct {
+	Lines []T
+	views.AdminPart
+}
+
 func (a *App) categories(c echo.Context) error {
-	ctx := c.Request().Context()
-	list, now, err := a.allCategories(ctx)
-	if err != nil {
-		return err
-	}
-	p := web.Page(c, "Categories")
-	p.Live = livePath(views.AdminCategoriesPath) + at(now)
-	return web.Render(c, http.StatusOK, views.AdminCategoriesPage(p, list))
+	return byName(a, c, "Categories", a.categoriesOf(c), views.AdminCategoriesPage)
 }
 
 func (a *App) categoriesLive(c echo.Context) error {
-	return follows(a, c, adminsummary.CategoriesTopic, a.allCategories, func(list []views.AdminCategory) templ.Component {
-		return views.Push(views.AdminCategoriesID, views.AdminCategories(list))
+	return follows(a, c, adminsummary.CategoriesTopic, a.categoriesOf(c), func(list []views.AdminCategory, part views.AdminPart) templ.Component {
+		return views.Push(views.AdminCategoriesID, views.AdminCategories(list, part))
 	})
 }
 
-func (a *App) allCategories(ctx context.Context) ([]views.AdminCategory, live.Versions, error) {
-	version, err := a.Summary.Version(ctx)
-	if err != nil {
-		return nil, nil, err
+// categoriesOf reads the part of the list of categories that an address asks for.
+func (a *App) categoriesOf(c echo.Context) func(context.Context) (names[views.AdminCategory], error) {
+	after := c.QueryParam(afterParam)
+	return func(ctx context.Context) (shown names[views.AdminCategory], err error) {
+		list, err := a.Summary.CategoriesAfter(ctx, after, perNames+1)
+		if len(list) > perNames {
+			list = list[:perNames]
+			shown.NextURL = nextPart(views.AdminCategoriesPath, string(list[perNames-1].Category))
+		}
+		for _, c := range list {
+			shown.Lines = append(shown.Lines, views.AdminCategory{Category: string(c.Category), Streams: c.Streams, Messages: c.Messages, LastPosition: c.LastPosition, LastAt: c.LastAt})
+		}
+		if after != "" {
+			shown.FirstURL = views.AdminCategoriesPath
+		}
+		return shown, err
 	}
-	all, err := a.Summary.Categories(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	list := make([]views.AdminCategory, len(all))
-	for i, c := range all {
-		list[i] = views.AdminCategory{Category: string(c.Category), Streams: c.Streams, Messages: c.Messages, LastPosition: c.LastPosition, LastAt: c.LastAt}
-	}
-	return list, live.Versions{adminsummary.Name: version}, nil
 }
 
 func (a *App) types(c echo.Context) error {
-	list, now, err := a.allTypes(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	p := web.Page(c, "Types")
-	p.Live = livePath(views.AdminTypesPath) + at(now)
-	return web.Render(c, http.StatusOK, views.AdminTypesPage(p, list))
+	return byName(a, c, "Types", a.typesOf(c), views.AdminTypesPage)
 }
 
 func (a *App) typesLive(c echo.Context) error {
-	return follows(a, c, adminsummary.TypesTopic, a.allTypes, func(list []views.AdminType) templ.Component {
-		return views.Push(views.AdminTypesID, views.AdminTypes(list))
+	return follows(a, c, adminsummary.TypesTopic, a.typesOf(c), func(list []views.AdminType, part views.AdminPart) templ.Component {
+		return views.Push(views.AdminTypesID, views.AdminTypes(list, part))
 	})
 }
 
-func (a *App) allTypes(ctx context.Context) ([]views.AdminType, live.Versions, error) {
+// typesOf reads the part of the list of types that an address asks for, by the key of the
+// type before: a name may be a megabyte.
+func (a *App) typesOf(c echo.Context) func(context.Context) (names[views.AdminType], error) {
+	after := c.QueryParam(afterParam)
+	return func(ctx context.Context) (shown names[views.AdminType], err error) {
+		list, err := a.Summary.TypesAfter(ctx, after, perNames+1)
+		if len(list) > perNames {
+			list = list[:perNames]
+			shown.NextURL = nextPart(views.AdminTypesPath, list[perNames-1].Key)
+		}
+		for _, t := range list {
+			shown.Lines = append(shown.Lines, views.AdminType{
+				Type: t.Type, Category: string(t.Category), SchemaVersion: t.SchemaVersion, Messages: t.Messages, LastPosition: t.LastPosition, LastAt: t.LastAt,
+			})
+		}
+		if after != "" {
+			shown.FirstURL = views.AdminTypesPath
+		}
+		return shown, err
+	}
+}
+
+// afterParam is the field of a query that names the line before a part of a list.
+const afterParam = "after"
+
+func nextPart(path, after string) string {
+	return path + "?" + url.Values{afterParam: {after}}.Encode()
+}
+
+// byName answers with a page that lists things by their names.
+func byName[T any](a *App, c echo.Context, title string, read func(context.Context) (names[T], error), show func(views.Page, []T, views.AdminPart) templ.Component) error {
+	ctx := c.Request().Context()
 	version, err := a.Summary.Version(ctx)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	all, err := a.Summary.Types(ctx)
+	list, err := read(ctx)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	list := make([]views.AdminType, len(all))
-	for i, t := range all {
-		list[i] = views.AdminType{
-			Type: t.Type, Category: string(t.Category), SchemaVersion: t.SchemaVersion, Messages: t.Messages, LastPosition: t.LastPosition, LastAt: t.LastAt,
-		}
+	if len(list.Lines) == 0 && list.FirstURL != "" {
+		return web.NotFound("This part of the list does not exist.")
 	}
-	return list, live.Versions{adminsummary.Name: version}, nil
+	p := web.Page(c, title)
+	query := url.Values{"at": {live.Versions{adminsummary.Name: version}.String()}}
+	if after := c.QueryParam(afterParam); after != "" {
+		query.Set(afterParam, after)
+	}
+	p.Live = livePath(c.Path()) + "?" + query.Encode()
+	return web.Render(c, http.StatusOK, show(p, list.Lines, list.AdminPart))
 }
 
 // at is the query of a page's stream that says what the page shows.
@@ -181,16 +202,22 @@ func at(now live.Versions) string { return "?" + url.Values{"at": {now.String()}
 
 // follows serves the stream of a page that shows a list as a whole, and shows it again
 // when it is another.
-func follows[T comparable](a *App, c echo.Context, topic string, read func(context.Context) ([]T, live.Versions, error), push func([]T) templ.Component) error {
+func follows[T any](a *App, c echo.Context, topic string, read func(context.Context) (names[T], error), push func([]T, views.AdminPart) templ.Component) error {
 	return a.followRested(c, []string{topic}, views.AdminBodyID, func() since {
-		var shown []T
+		var shown names[T]
+		told := false
 		return func(ctx context.Context, at live.Versions) (templ.Component, live.Versions, error) {
-			list, now, err := read(ctx)
-			if err != nil || slices.Equal(list, shown) || shown == nil && now[adminsummary.Name] == at[adminsummary.Name] {
+			version, err := a.Summary.Version(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			now := live.Versions{adminsummary.Name: version}
+			list, err := read(ctx)
+			if err != nil || told && reflect.DeepEqual(list, shown) || !told && version == at[adminsummary.Name] {
 				return nil, now, err
 			}
-			shown = list
-			return push(list), now, nil
+			told, shown = true, list
+			return push(list.Lines, list.AdminPart), now, nil
 		}
 	})
 }

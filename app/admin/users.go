@@ -18,9 +18,10 @@ import (
 
 const (
 	signInsShown  = 20
-	messagesShown = 10  // by a person
-	viewingsShown = 10  // of a person …
-	viewingsAmong = 500 // … among so many of the newest messages of theirs
+	messagesShown = 10    // by a person
+	viewingsShown = 10    // of a person …
+	viewingsAmong = 5_000 // … among so many of the newest messages of theirs …
+	viewingsRead  = 500   // … read so many at a time
 )
 
 func (a *App) userRoutes(g *echo.Group) {
@@ -154,17 +155,41 @@ func (a *App) addDoings(ctx context.Context, shown *views.AdminPerson, account u
 		}
 		shown.Recent = append(shown.Recent, views.SignIn(s))
 	}
-	newest, err := a.Store.Find(ctx, messagestore.Query{UserID: shown.ID, Limit: viewingsAmong})
-	if err != nil {
+	if err := a.addMessages(ctx, shown); err != nil {
 		return err
 	}
-	shown.Newest = lines(newest[:min(len(newest), messagesShown)])
-	for _, m := range newest {
-		if m.Stream.Category() == viewingmsg.Category && len(shown.Viewed) < viewingsShown {
-			shown.Viewed = append(shown.Viewed, line(m))
-		}
-	}
-	about, err := a.streamsWith(ctx, shown.ID)
+	about, err := a.Summary.With(ctx, shown.ID)
 	shown.About = streamLines(about)
 	return err
+}
+
+// addMessages adds the newest messages that were written on behalf of a person, and the
+// newest viewings. These may be far down: it goes on to the last message, but reads no more
+// than a page is worth.
+func (a *App) addMessages(ctx context.Context, shown *views.AdminPerson) error {
+	q := messagestore.Query{UserID: shown.ID, Limit: viewingsRead}
+	for walked := 0; ; {
+		list, err := a.Store.Find(ctx, q)
+		if err != nil {
+			return err
+		}
+		if walked == 0 {
+			shown.Newest = lines(list[:min(len(list), messagesShown)])
+		}
+		for _, m := range list {
+			if m.Stream.Category() == viewingmsg.Category {
+				if shown.Viewed = append(shown.Viewed, line(m)); len(shown.Viewed) == viewingsShown {
+					return nil
+				}
+			}
+		}
+		if len(list) < viewingsRead {
+			return nil
+		}
+		if walked += len(list); walked >= viewingsAmong {
+			shown.ViewedAmong = int64(walked)
+			return nil
+		}
+		q.Before = list[len(list)-1].GlobalPosition
+	}
 }
