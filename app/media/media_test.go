@@ -58,6 +58,7 @@ func start(t *testing.T, bucket string, change ...func(*site)) *site {
 	}
 	t.Cleanup(func() { store.Close() })
 	s := &site{Fixture: aggregatortest.New(t, "catalogue", catalogue.New, catalogue.NewQueries), store: store, handled: make(chan error, 1)}
+	s.OfSomethingElse()
 	s.Run()
 	s.sessions = web.NewSessions([]byte(strings.Repeat("s", 32)), false, func(_ context.Context, userID, _ string, _ int64) (web.Person, bool, error) {
 		s.asked.Add(1)
