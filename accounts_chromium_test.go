@@ -280,6 +280,7 @@ func TestAPersonRegisters(t *testing.T) {
 		if at := p.location(); at != s.url+"/" {
 			t.Errorf("after the log-in one is at %s", at)
 		}
+		settled(t, database, s) // without scripts the page does not follow
 		p.press(`header a[href="/account"]`)
 		account := p.sees("the account", `data-session="[0-9a-f-]{36}" data-state="open"`)
 		if !strings.Contains(account, "ada@example.test") || strings.Contains(account, "not confirmed") {
@@ -389,6 +390,7 @@ func TestASessionIsEndedFromAnother(t *testing.T) {
 		browser := chromium(t)
 		here, there := person(t, browser).still(scripts), person(t, browser).still(scripts)
 		here.logIn(s, "two@example.test", goodPassword)
+		settled(t, database, s) // without scripts the page does not follow
 		here.goTo(s.url + "/account")
 		here.sees("one session", `this browser`)
 		if scripts {
