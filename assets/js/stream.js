@@ -10,6 +10,9 @@ const longestPause = 5000
 const firstBuffer = 4 // seconds that are fetched before anybody presses play
 const buffer = 60
 
+// Who presses play while a source takes the place of another hears of it by the new one.
+addEventListener('unhandledrejection', (event) => event.reason?.name === 'AbortError' && event.preventDefault())
+
 const player = document.querySelector('.player')
 const video = player?.querySelector('video')
 const url = player?.dataset.hls
