@@ -328,6 +328,9 @@ func (a *App) retry(c echo.Context) error {
 	return a.toSubscriptions(c, status.Name)
 }
 
+// notWaiting is said where a stream has gone on before its message could be skipped.
+const notWaiting = "That stream does not wait for that message any more, so nothing was skipped."
+
 // longestReason is how long the reason for leaving out a message may be, in characters.
 const longestReason = 500
 
@@ -343,7 +346,7 @@ func (a *App) skip(c echo.Context) error {
 	parked, is := status.Parked[stream]
 	switch {
 	case err != nil || !is || parked.Position != position:
-		typed.Problem = "That stream does not wait for that message any more, so nothing was skipped."
+		typed.Problem = notWaiting
 		return a.subscriptionWith(c, http.StatusConflict, typed)
 	case typed.Reason == "":
 		typed.Problem = "Say why the message is skipped: it is written down."
@@ -354,7 +357,7 @@ func (a *App) skip(c echo.Context) error {
 	}
 	err = a.Subscriptions().Skip(c.Request().Context(), status.Name, stream, position, typed.Reason, a.by(c, person))
 	if errors.Is(err, messagestore.ErrNotParked) {
-		typed.Problem = "That stream does not wait for that message any more, so nothing was skipped."
+		typed.Problem = notWaiting
 		return a.subscriptionWith(c, http.StatusConflict, typed)
 	}
 	if err != nil {
