@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -402,11 +403,18 @@ func TestReconnectingPagesAndRendersTakeTurns(t *testing.T) {
 	h, _ := newHub(t, nil)
 	var sinces, renders counter
 	answered := make(chan struct{}, 100)
-	rendering := make(chan struct{})
-	feed := h.Feed(func(context.Context, string) (templ.Component, error) {
+	first, rendering := make(chan struct{}), make(chan struct{})
+	feed := h.Feed(func(ctx context.Context, topic string) (templ.Component, error) {
 		renders.enter()
 		defer renders.leave()
-		<-rendering
+		release := rendering
+		if topic == "views/first" {
+			release = first
+		}
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
 		return templ.Raw("x"), nil
 	})
 	address, _ := serve(t, feed, always(Page{Topics: []string{"views/"}, Since: func(ctx context.Context, at Versions) (templ.Component, Versions, error) {
@@ -422,9 +430,13 @@ func TestReconnectingPagesAndRendersTakeTurns(t *testing.T) {
 	for range 50 {
 		<-answered
 	}
+	// One round is kept at work until all fifty are notified, so that the next one has them all.
+	h.Notify("views/first 0")
+	eventually(t, "the first at work", func() bool { return renders.now.Load() == 1 })
 	for i := range 50 {
-		h.Notify("views/" + Versions{"x": int64(i)}.String() + " " + Versions{"": int64(i)}.String()[1:])
+		h.Notify(fmt.Sprintf("views/%d %d", i, i))
 	}
+	close(first)
 	eventually(t, "eight at work", func() bool { return renders.now.Load() == 8 })
 	close(rendering)
 	eventually(t, "a frame for each page", func() bool { return h.Stats().Frames >= 50 })
