@@ -94,9 +94,10 @@ type RebuildProjection struct {
 // RebuildTable is one of the tables of a [Rebuild].
 type RebuildTable struct {
 	Name string
-	// Rows is how many there are, counted up to 10,000; More says that there are more.
-	Rows int64
-	More bool
+	// Rows is how many there are. Beyond 10,000 they are not counted: then it is what Postgres
+	// estimates since it last looked, and Estimated says so.
+	Rows      int64
+	Estimated bool
 }
 
 // UnderWay reports whether a rebuild has begun and not ended, be it interrupted.
@@ -396,8 +397,10 @@ func (r *Rebuilds) read(ctx context.Context, groups []group) ([]Rebuild, error) 
 		for j, name := range g.tables {
 			t := &one.Tables[j]
 			t.Name = name
-			batch.Queue(`SELECT least(count(*), 10000), count(*) > 10000 FROM (SELECT FROM ` + pgx.Identifier{name}.Sanitize() + ` LIMIT 10001) AS counted`).
-				QueryRow(func(row pgx.Row) error { return row.Scan(&t.Rows, &t.More) })
+			table := pgx.Identifier{name}.Sanitize()
+			batch.Queue(`SELECT n, n > 10000 FROM (SELECT CASE WHEN reltuples > 10000 THEN reltuples::bigint
+				ELSE (SELECT count(*) FROM (SELECT FROM `+table+` LIMIT 10001) AS counted) END FROM pg_class WHERE oid = $1::regclass) AS t (n)`, table).
+				QueryRow(func(row pgx.Row) error { return row.Scan(&t.Rows, &t.Estimated) })
 		}
 		batch.Queue(`SELECT CASE WHEN phase IN ('reading', 'ready', 'switching') AND NOT `+locked+` THEN 'interrupted' ELSE phase END,
 			started_by, started_at, ended_at, position, target, messages, rate, seconds_left, parked, difference, error FROM rebuild WHERE name = $1`, one.Name).

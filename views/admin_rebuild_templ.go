@@ -46,8 +46,8 @@ type AdminRebuildProjection struct {
 type AdminRebuildTable struct {
 	Name string
 	Rows int64
-	// More says that there are more rows than were counted.
-	More bool
+	// Estimated says that the rows were not counted.
+	Estimated bool
 }
 
 // AdminTableDifference is what a switch changes in a table, or has changed.
@@ -107,19 +107,19 @@ func (r AdminRebuild) Different() (n int64) {
 }
 
 func (r AdminRebuild) rows() string {
-	n, more := int64(0), ""
+	n, about := int64(0), ""
 	for _, t := range r.Tables {
 		n += t.Rows
-		if t.More {
-			more = "+"
+		if t.Estimated {
+			about = "about "
 		}
 	}
-	return count(n) + more
+	return about + count(n)
 }
 
 func (t AdminRebuildTable) words() string {
-	if t.More {
-		return count(t.Rows) + "+ rows"
+	if t.Estimated {
+		return "about " + count(t.Rows) + " rows"
 	}
 	return count(t.Rows) + " " + one(t.Rows, "row", "rows")
 }

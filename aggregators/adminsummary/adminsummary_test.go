@@ -65,12 +65,12 @@ func TestEachMessageCountsOnce(t *testing.T) {
 	if stream.Messages != 4 || stream.LastType != "VideoViewed" || stream.LastPosition != 6 || stream.Category != viewingmsg.Category {
 		t.Errorf("%+v", stream)
 	}
-	categories := must[[]adminsummary.Category](t)(f.Queries.Categories(f.Ctx))
+	categories := must[[]adminsummary.Category](t)(f.Queries.Categories(f.Ctx, "", 500))
 	if c := categories[len(categories)-1]; len(categories) != 3 || c.Streams != 2 || c.Messages != 5 || !c.LastAt.Equal(last) {
 		t.Errorf("%+v", categories)
 	}
 	var counted []string
-	for _, k := range must[[]adminsummary.Type](t)(f.Queries.Types(f.Ctx)) {
+	for _, k := range must[[]adminsummary.Type](t)(f.Queries.Types(f.Ctx, "", 500)) {
 		counted = append(counted, fmt.Sprintf("%s %s v%d: %d", k.Category, k.Type, k.SchemaVersion, k.Messages))
 	}
 	if got := strings.Join(counted, ", "); got != "authentication UserLoggedIn v1: 1, identity Registered v1: 1, viewing VideoViewed v1: 4, viewing VideoViewed v2: 1" {
@@ -170,7 +170,7 @@ func TestMoreCategoriesThanAreReadAtOnce(t *testing.T) {
 	f.Exec(f.Views, `INSERT INTO admin_streams VALUES ('c1234-x', 'c1234', 1, 'T', 2, now()), ('-x', '', 1, 'T', 1, now()), ('c2-y', 'c2', 1, 'T', 3, now())`)
 	seen, after := map[messagestore.Category]bool{}, ""
 	for {
-		list := must[[]adminsummary.Category](t)(f.Queries.CategoriesAfter(f.Ctx, after, 500))
+		list := must[[]adminsummary.Category](t)(f.Queries.Categories(f.Ctx, after, 500))
 		for _, c := range list {
 			if seen[c.Category] || string(c.Category) < after {
 				t.Fatalf("%q after %q", c.Category, after)
@@ -186,7 +186,7 @@ func TestMoreCategoriesThanAreReadAtOnce(t *testing.T) {
 	}
 	kinds, key, before := map[string]bool{}, "", ""
 	for {
-		list := must[[]adminsummary.Type](t)(f.Queries.TypesAfter(f.Ctx, key, 500))
+		list := must[[]adminsummary.Type](t)(f.Queries.Types(f.Ctx, key, 500))
 		for _, k := range list {
 			name := fmt.Sprintf("%s %s %d", k.Category, k.Type, k.SchemaVersion)
 			if kinds[name] || name < before {
@@ -214,7 +214,7 @@ func TestMoreCategoriesThanAreReadAtOnce(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	for _, key := range []string{messagestore.NewID(), "nothing"} {
-		if list := must[[]adminsummary.Type](t)(f.Queries.TypesAfter(f.Ctx, key, 500)); len(list) != 0 {
+		if list := must[[]adminsummary.Type](t)(f.Queries.Types(f.Ctx, key, 500)); len(list) != 0 {
 			t.Errorf("%d types after none", len(list))
 		}
 	}

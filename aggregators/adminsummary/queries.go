@@ -143,18 +143,10 @@ func (q Queries) With(ctx context.Context, id string) ([]Stream, error) {
 		ORDER BY s.last_position DESC`, id)
 }
 
-// firstOfAll is how many categories and types are read by those who offer them as a choice.
-const firstOfAll = 1000
-
 const categories = `SELECT category, streams, messages, last_position, last_at FROM admin_categories`
 
-// Categories returns the first 1,000 categories by their names.
-func (q Queries) Categories(ctx context.Context) ([]Category, error) {
-	return q.CategoriesAfter(ctx, "", firstOfAll)
-}
-
-// CategoriesAfter returns categories by their names, those after one, up to a number.
-func (q Queries) CategoriesAfter(ctx context.Context, after string, limit int) ([]Category, error) {
+// Categories returns categories by their names, those after one, up to a number.
+func (q Queries) Categories(ctx context.Context, after string, limit int) ([]Category, error) {
 	if !isText(after) {
 		return nil, nil
 	}
@@ -175,15 +167,10 @@ func (q Queries) Totals(ctx context.Context) (Totals, error) {
 	return one[Totals](ctx, q, `SELECT coalesce(sum(messages), 0)::bigint, coalesce(sum(streams), 0)::bigint, count(*) FROM admin_categories`)
 }
 
-// Types returns the first 1,000 types by category, name and version.
-func (q Queries) Types(ctx context.Context) ([]Type, error) {
-	return q.TypesAfter(ctx, "", firstOfAll)
-}
-
-// TypesAfter returns types by category, name and version, those after the one with a key, up
+// Types returns types by category, name and version, those after the one with a key, up
 // to a number. Without a key it begins with the first; after a key that there is not, there
 // are none.
-func (q Queries) TypesAfter(ctx context.Context, key string, limit int) ([]Type, error) {
+func (q Queries) Types(ctx context.Context, key string, limit int) ([]Type, error) {
 	from, args := `SELECT key::text, type, category, schema_version, messages, last_position, last_at FROM admin_types`, []any{limit}
 	switch {
 	case key != "" && !messagestore.ValidID(key):

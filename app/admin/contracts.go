@@ -20,7 +20,7 @@ func (a *App) contractRoutes(g *echo.Group) {
 
 // contracts shows every type of message, and how many of each version are in the store.
 func (a *App) contracts(c echo.Context) error {
-	stored, err := a.Summary.Types(c.Request().Context())
+	stored, err := a.Summary.Types(c.Request().Context(), "", firstNames)
 	if err != nil {
 		return err
 	}

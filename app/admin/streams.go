@@ -100,6 +100,10 @@ func streamLines(list []adminsummary.Stream) []views.AdminStream {
 // perNames is how many categories or types a page lists, by their names.
 const perNames = 200
 
+// firstNames is how many of them are offered as a choice or counted on a page about something
+// else.
+const firstNames = 1000
+
 // names are a part of a list that is in the order of names.
 type names[T any] struct {
 	Lines []T
@@ -120,7 +124,7 @@ func (a *App) categoriesLive(c echo.Context) error {
 func (a *App) categoriesOf(c echo.Context) func(context.Context) (names[views.AdminCategory], error) {
 	after := c.QueryParam(afterParam)
 	return func(ctx context.Context) (shown names[views.AdminCategory], err error) {
-		list, err := a.Summary.CategoriesAfter(ctx, after, perNames+1)
+		list, err := a.Summary.Categories(ctx, after, perNames+1)
 		if len(list) > perNames {
 			list = list[:perNames]
 			shown.NextURL = nextPart(views.AdminCategoriesPath, string(list[perNames-1].Category))
@@ -150,7 +154,7 @@ func (a *App) typesLive(c echo.Context) error {
 func (a *App) typesOf(c echo.Context) func(context.Context) (names[views.AdminType], error) {
 	after := c.QueryParam(afterParam)
 	return func(ctx context.Context) (shown names[views.AdminType], err error) {
-		list, err := a.Summary.TypesAfter(ctx, after, perNames+1)
+		list, err := a.Summary.Types(ctx, after, perNames+1)
 		if len(list) > perNames {
 			list = list[:perNames]
 			shown.NextURL = nextPart(views.AdminTypesPath, list[perNames-1].Key)

@@ -101,11 +101,11 @@ func (a *App) tail(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	categories, err := a.Summary.Categories(ctx)
+	categories, err := a.Summary.Categories(ctx, "", firstNames)
 	if err != nil {
 		return err
 	}
-	types, err := a.Summary.Types(ctx)
+	types, err := a.Summary.Types(ctx, "", firstNames)
 	if err != nil {
 		return err
 	}
