@@ -281,9 +281,14 @@ func (x *bench) floorOfAView() func() time.Duration {
 	}
 }
 
-// messagestore.Write against pgbench calling write_message, one and four connections.
+// messagestore.Write against pgbench calling write_message, and against itself in a store
+// without the indexes of the admin portal; one and four connections.
 func BenchmarkSiteWrite(b *testing.B) {
-	x := startBench(b)
+	x, bare := startBench(b), startBench(b)
+	const indexes = `message_store.messages_type, message_store.messages_trace, message_store.messages_user, message_store.messages_cause`
+	if _, err := bare.messages.Exec(b.Context(), `DROP INDEX `+indexes); err != nil {
+		b.Fatal(err)
+	}
 	pgbench := postgresTool(b, x, "pgbench")
 	script := filepath.Join(b.TempDir(), "write.sql")
 	err := os.WriteFile(script, []byte(`\set n random(1, 1000)
@@ -293,11 +298,12 @@ SELECT message_store.write_message(gen_random_uuid()::varchar, 'pgbench-' || :n,
 		b.Fatal(err)
 	}
 	address := x.messages.Config().ConnConfig
-	const seconds = 5
+	const seconds, turns = 2, 10
 	for _, clients := range []int{1, 4} {
-		var ours, theirs float64
-		for range 2 { // in turn
-			ours += writes(b, x.store, clients, seconds*time.Second) / 2
+		var ours, theirs, without float64
+		for range turns {
+			ours += writes(b, x.store, clients, seconds*time.Second) / turns
+			without += writes(b, bare.store, clients, seconds*time.Second) / turns
 			command := exec.CommandContext(b.Context(), pgbench, "-n", "-M", "prepared", "-f", script, "-T", strconv.Itoa(seconds), "-c", strconv.Itoa(clients), "-j", "1",
 				"-h", address.Host, "-p", strconv.Itoa(int(address.Port)), "-U", address.User, address.Database)
 			command.Env = append(os.Environ(), "PGOPTIONS=-c search_path=message_store,public")
@@ -310,11 +316,12 @@ SELECT message_store.write_message(gen_random_uuid()::varchar, 'pgbench-' || :n,
 			if err != nil {
 				b.Fatal(err)
 			}
-			theirs += tps / 2
+			theirs += tps / turns
 		}
 		suffix := "-writes/s-" + strconv.Itoa(clients)
 		b.ReportMetric(ours, "site"+suffix)
 		b.ReportMetric(theirs, "pgbench"+suffix)
+		b.ReportMetric(without, "without-indexes"+suffix)
 	}
 	b.ReportMetric(0, "ns/op")
 }
