@@ -125,7 +125,7 @@ func TestTheTailKeepsUp(t *testing.T) {
 	}
 	began := time.Now()
 	running.Wait()
-	t.Logf("%d messages tried in %s", writers*each, time.Since(began))
+	t.Logf("%.0f messages a second", writers*each/time.Since(began).Seconds())
 	var want int64
 	if err := database.MessageStore.QueryRow(within(t), `SELECT count(*) FROM message_store.messages WHERE global_position > $1::bigint`, from[1]).Scan(&want); err != nil {
 		t.Fatal(err)
