@@ -31,7 +31,7 @@ contracts: ## Write app/contracts/asyncapi.json anew; refused where a change bre
 
 bench: build ## Measure against a floor in the same run; the figures go to docs/benchmarks.md.
 	@deploy/tools.sh pgbench wrk
-	go test -run '^$$' -bench Site -benchtime 1x -timeout 30m .
+	go test -run '^$$' -bench Site -benchtime 1x -timeout 60m .
 	go test -run '^$$' -bench Transcode -benchtime 2x -timeout 30m ./components/videopublishing/ffmpeg
 
 lint:
