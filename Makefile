@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test check build generate contracts bench lint
+.PHONY: help run test check build generate contracts bench screenshots lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
 GENERATED = assets/dist/manifest.json db/messagedb/VERSION.txt
@@ -35,10 +35,14 @@ bench: build ## Measure against a floor in the same run; the figures go to docs/
 	go test -run '^$$' -bench Site -benchtime 1x -timeout 60m .
 	go test -run '^$$' -bench Transcode -benchtime 2x -timeout 30m ./components/videopublishing/ffmpeg
 
+screenshots: build ## Make the pictures of the documents anew: some minutes, with the demo lessons.
+	@deploy/tools.sh chromium ffmpeg
+	go test -tags screenshots -run '^TestScreenshots$$' -count=1 -timeout 20m .
+
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	@go tool templ generate -log-level error && git diff --exit-code -- '*_templ.go' || { echo "a _templ.go differs from its .templ: run go tool templ generate"; exit 1; }
-	@go vet ./...
+	@go vet ./... && go vet -tags screenshots .
 	@go tool staticcheck ./...
 
 bin/video-tutorials: $(GENERATED) $(GO_SOURCES)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -1261,14 +1262,20 @@ func TestChangingTheAddress(t *testing.T) {
 	}
 }
 
-// command runs the program beside the site, over the same databases.
+// commandOn runs the program beside the site, over the same databases.
 func commandOn(t *testing.T, s *site, args ...string) (string, error) {
+	t.Helper()
+	return longCommandOn(t, within(t), s, args...)
+}
+
+// longCommandOn is for a command that takes its time.
+func longCommandOn(t *testing.T, ctx context.Context, s *site, args ...string) (string, error) {
 	t.Helper()
 	program, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(within(t), program, args...)
+	command := exec.CommandContext(ctx, program, args...)
 	command.Dir = t.TempDir()
 	command.Env = append([]string{"PATH=" + os.Getenv("PATH")}, s.env...)
 	var out bytes.Buffer
