@@ -40,7 +40,9 @@ func (b Binaries) server(ctx context.Context, args ...string) *exec.Cmd {
 		args = append([]string{"--inhibit-cache", "--library-path", filepath.Join(root, "lib"), "--argv0", program, program}, args...)
 		program = filepath.Join(root, "linker", "postgres")
 	}
-	return exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdin = strings.NewReader("") // else it would be /dev/null, which an empty root does not have
+	return cmd
 }
 
 // findBinaries returns the first installation that fits: one of the version that made the data folder, or where
