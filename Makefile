@@ -3,12 +3,12 @@
 .PHONY: help run test check build generate contracts bench lint dist dist-full
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 COMMITTED = $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
 ARCHITECTURE = $(or $(GOARCH),$(shell go env GOARCH))
 # The folder of the sources and the time leave no trace, so the same commit gives the same file.
-DIST_BUILD = go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(COMMITTED)'
+DIST_BUILD = CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(COMMITTED)'
 GENERATED = assets/dist/manifest.json db/messagedb/VERSION.txt
 
 help: ## List the targets.
@@ -41,11 +41,11 @@ bench: build ## Measure against a floor in the same run; the figures go to docs/
 	go test -run '^$$' -bench Transcode -benchtime 2x -timeout 30m ./components/videopublishing/ffmpeg
 
 dist: $(GENERATED) ## Build the file to hand out, dist/video-tutorials-VERSION-linux-ARCHITECTURE; GOARCH=arm64 builds for another machine.
-	GOOS=linux $(DIST_BUILD) -o dist/video-tutorials-$(VERSION)-linux-$(ARCHITECTURE) .
+	$(DIST_BUILD) -o dist/video-tutorials-$(VERSION)-linux-$(ARCHITECTURE) .
 	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
 
 dist-full: db/embedded/version ## Build the same with Postgres inside, for machines like this one.
-	GOOS=linux $(DIST_BUILD) -tags full -o dist/video-tutorials-full-$(VERSION)-linux-$(ARCHITECTURE) .
+	$(DIST_BUILD) -tags full -o dist/video-tutorials-full-$(VERSION)-linux-$(ARCHITECTURE) .
 	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
 
 db/embedded/version: deploy/dist-postgres.sh package-lock.json $(shell find db/migrations -name '*.sql') db/datafolder.go | bin/video-tutorials
