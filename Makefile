@@ -1,8 +1,14 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test check build generate contracts bench screenshots lint
+.PHONY: help run test check build generate contracts bench screenshots dist dist-full lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
+COMMITTED = $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+ARCHITECTURE = $(or $(GOARCH),$(shell go env GOARCH))
+# The folder of the sources and the time leave no trace, so the same commit gives the same file.
+DIST_BUILD = CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(COMMITTED)'
 GENERATED = assets/dist/manifest.json db/messagedb/VERSION.txt
 
 help: ## List the targets.
@@ -38,6 +44,19 @@ bench: build ## Measure against a floor in the same run; the figures go to docs/
 screenshots: build ## Make the pictures of the documents anew: some minutes, with the demo lessons.
 	@deploy/tools.sh chromium ffmpeg
 	go test -tags screenshots -run '^TestScreenshots$$' -count=1 -timeout 20m .
+
+dist: $(GENERATED) ## Build the file to hand out, dist/video-tutorials-VERSION-linux-ARCHITECTURE; GOARCH=arm64 builds for another machine.
+	$(DIST_BUILD) -o dist/video-tutorials-$(VERSION)-linux-$(ARCHITECTURE) .
+	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
+
+dist-full: db/embedded/version ## Build the same with Postgres inside, for machines like this one.
+	$(DIST_BUILD) -tags full -o dist/video-tutorials-full-$(VERSION)-linux-$(ARCHITECTURE) .
+	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
+
+db/embedded/version: deploy/dist-postgres.sh package-lock.json $(shell find db/migrations -name '*.sql') db/datafolder.go | bin/video-tutorials
+	@deploy/tools.sh strip zstd
+	@test "$(ARCHITECTURE)" = "$$(go env GOHOSTARCH)" || { echo "a full build is made on a machine of its kind: this one is $$(go env GOHOSTARCH)"; exit 1; }
+	deploy/dist-postgres.sh bin/video-tutorials db/embedded
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }

@@ -55,9 +55,10 @@ type config struct {
 
 type commands struct {
 	config  `embed:""`
-	Serve   struct{} `cmd:"" default:"1" help:"Run the site (the default)."`
-	Migrate struct{} `cmd:"" help:"Install Message DB and apply the migrations, then end."`
-	Demo_   struct{} `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
+	Version kong.VersionFlag `help:"Show version, commit and date of this program."`
+	Serve   struct{}         `cmd:"" default:"1" help:"Run the site (the default)."`
+	Migrate struct{}         `cmd:"" help:"Install Message DB and apply the migrations, then end."`
+	Demo_   struct{}         `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
 	Admin   struct {
 		Grant  roleChange `cmd:"" help:"Make a registered person an administrator, or give them another role."`
 		Revoke roleChange `cmd:"" help:"Take the role away again."`
@@ -74,14 +75,14 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	var c commands
 	done := false
-	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs),
+	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs), kong.Vars{"version": versionLine()},
 		kong.Description("An event-sourced site of short video lessons. Each flag can be set by the environment variable beside it, also in a file .env in the working folder."),
 		kong.Exit(func(int) { done = true }))
 	if err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
 	parsed, err := parser.Parse(args)
-	if done { // --help has been shown
+	if done { // --help or --version has been shown
 		return nil
 	}
 	if err != nil {

@@ -20,7 +20,9 @@ type Binaries struct {
 	Dir     string // holds initdb and postgres
 	Version string // as the server says it, such as 15.18
 	Major   int
-	Source  string // how it was found: PATH, pg_config, folder or npm
+	Source  string // how it was found: PATH, pg_config, folder, npm or inside
+
+	embedded bool // unpacked from this program, with libraries and dynamic linker of its own
 }
 
 func (b Binaries) String() string {
@@ -29,12 +31,29 @@ func (b Binaries) String() string {
 
 func (b Binaries) path(program string) string { return filepath.Join(b.Dir, program) }
 
+// server returns the command that runs the server program.
+func (b Binaries) server(ctx context.Context, args ...string) *exec.Cmd {
+	program := b.path("postgres")
+	if b.embedded {
+		root := filepath.Dir(b.Dir)
+		// Its libraries are found by its own linker, so nothing of the machine's is needed.
+		args = append([]string{"--inhibit-cache", "--library-path", filepath.Join(root, "lib"), "--argv0", program, program}, args...)
+		program = filepath.Join(root, "linker", "postgres")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdin = strings.NewReader("") // else it would be /dev/null, which an empty root does not have
+	return cmd
+}
+
 // findBinaries returns the first installation that fits: one of the version that made the data folder, or where
 // cluster holds no data yet any that is not too old.
-func findBinaries(ctx context.Context, cluster string) (Binaries, error) {
+func findBinaries(ctx context.Context, dataDir, cluster string) (Binaries, error) {
 	madeBy, err := clusterVersion(cluster)
 	if err != nil {
 		return Binaries{}, err
+	}
+	if b, ok := embedded.binaries(dataDir); ok && (madeBy == 0 || madeBy == b.Major) {
+		return b, embedded.install(b)
 	}
 	return chooseBinaries(ctx, candidates(ctx), cluster, madeBy)
 }
@@ -146,7 +165,7 @@ func numberIn(path string) int {
 var versionLine = regexp.MustCompile(`^postgres \(PostgreSQL\) (([0-9]+)\S*)`)
 
 func (b *Binaries) readVersion(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, b.path("postgres"), "--version").CombinedOutput()
+	out, err := b.server(ctx, "--version").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w %s", err, strings.TrimSpace(string(out)))
 	}

@@ -81,7 +81,7 @@ func (p *Postgres) try(ctx context.Context, a account) error {
 	if err := chown(p.dir, a); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, p.Binaries.path("postgres"), "--version")
+	cmd := p.Binaries.server(ctx, "--version")
 	cmd.Dir = p.dir
 	cmd.Env = serverEnv()
 	cmd.SysProcAttr = a.procAttr(0)
@@ -183,10 +183,14 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	if err := chown(made, p.account); err != nil {
 		return err
 	}
-	out, err := p.initdb(ctx, made)
+	if p.Binaries.embedded {
+		err = embedded.makeCluster(made, p.account)
+	} else {
+		err = p.initdb(ctx, made)
+	}
 	if err != nil {
 		os.RemoveAll(made)
-		return fmt.Errorf("make the databases with initdb as %s: %w\n%s", p.account.name, err, out)
+		return err
 	}
 	if err := os.Rename(made, p.cluster); err != nil {
 		return err
@@ -200,7 +204,9 @@ func (p *Postgres) initialise(ctx context.Context) error {
 
 // initdb runs with text in UTF-8 that sorts by code point, without depending on the machine's locales where the
 // version allows it.
-func (p *Postgres) initdb(ctx context.Context, dir string) (out []byte, err error) {
+func (p *Postgres) initdb(ctx context.Context, dir string) error {
+	var out []byte
+	var err error
 	locales := [][]string{{"--locale=C.UTF-8"}, {"--locale=C"}}
 	if p.Binaries.Major >= 17 {
 		locales = [][]string{{"--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"}}
@@ -223,7 +229,10 @@ func (p *Postgres) initdb(ctx context.Context, dir string) (out []byte, err erro
 			break
 		}
 	}
-	return out, err
+	if err != nil {
+		return fmt.Errorf("make the databases with initdb as %s: %w\n%s", p.account.name, err, out)
+	}
+	return nil
 }
 
 // serverLog is the file that the server writes to by itself, also when the program is gone.

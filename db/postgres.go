@@ -95,7 +95,7 @@ func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
 	if p.output, err = openServerLog(filepath.Join(p.dataDir, "postgres.log")); err != nil {
 		return err
 	}
-	if p.Binaries, err = findBinaries(ctx, p.cluster); err != nil {
+	if p.Binaries, err = findBinaries(ctx, p.dataDir, p.cluster); err != nil {
 		return err
 	}
 	// Before its folder changes hands.
@@ -300,7 +300,7 @@ func (p *Postgres) spawn() (*server, error) {
 	for _, setting := range p.serverSettings() {
 		args = append(args, "-c", setting)
 	}
-	s := &server{cmd: exec.Command(p.Binaries.path("postgres"), args...), exited: make(chan struct{})}
+	s := &server{cmd: p.Binaries.server(context.Background(), args...), exited: make(chan struct{})}
 	s.cmd.Dir = p.cluster
 	s.cmd.Env = serverEnv()
 	s.cmd.Stdout, s.cmd.Stderr = p.output.file, p.output.file
@@ -348,6 +348,9 @@ func (p *Postgres) serverSettings() []string {
 		// Errors quote statements and keys, and so what people entered. They reach the program anyway.
 		"log_min_messages=log",
 		"log_min_error_statement=panic",
+	}
+	if p.Binaries.embedded {
+		settings = append(settings, "dynamic_shared_memory_type=mmap") // where it starts there may be no /dev/shm
 	}
 	if p.Binaries.Major >= 18 {
 		settings = append(settings, "io_method=sync") // no three waiting processes

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // An account is what Postgres runs as. It refuses to run as root.
@@ -16,6 +18,9 @@ type account struct {
 	uid, gid int // who owns its files, as this process sees it
 	attr     syscall.SysProcAttr
 }
+
+// nobody is the number of the user that owns nothing.
+const nobody = 65534
 
 // accounts lists what Postgres may run as, the preferred first.
 func accounts() []account {
@@ -31,12 +36,15 @@ func accounts() []account {
 		}
 	}
 
+	if len(list) == 0 { // a machine without names for users; initdb wants one, the server itself does not
+		list = append(list, account{name: fmt.Sprint("user ", nobody), uid: nobody, gid: nobody, attr: syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
+		}})
+	}
+
 	// In a namespace of its own the server sees an ordinary user, whose files are really root's: this reaches a
 	// folder that root keeps to itself. initdb wants that user to have a name.
-	inner := 65534
-	if len(list) > 0 {
-		inner = list[0].uid
-	}
+	inner := list[0].uid
 	return append(list, account{name: "root in a user namespace", attr: syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: inner, HostID: 0, Size: 1}},
@@ -80,4 +88,14 @@ func runsPostmaster(pid int, cluster string) bool {
 	// Root without CAP_SYS_PTRACE, as in most containers, may not read another user's cwd, but its arguments.
 	args, err := os.ReadFile(filepath.Join(proc, "cmdline"))
 	return err == nil && bytes.Contains(args, fmt.Appendf(nil, "\x00-D\x00%s\x00", cluster))
+}
+
+// syncFiles waits until all that was written beside and below dir is on the disk.
+func syncFiles(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
 }

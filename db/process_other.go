@@ -31,3 +31,6 @@ func runsPostmaster(pid int, cluster string) bool {
 	out, err := exec.Command("ps", "-ww", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), "-D "+cluster+" ")
 }
+
+// syncFiles has all that was written taken to the disk.
+func syncFiles(string) error { return syscall.Sync() }

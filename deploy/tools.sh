@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools.sh TOOL…: installs what is missing of chromium, ffmpeg, pgbench and wrk where
+# tools.sh TOOL…: installs what is missing of chromium, ffmpeg, pgbench, strip, wrk and zstd where
 # it can (Debian, as root), and says in one line what is missing where it cannot.
 missing= packages=
 for tool; do
@@ -8,6 +8,7 @@ for tool; do
   missing="$missing $tool"
   case $tool in
     pgbench) packages="$packages postgresql-contrib" ;;
+    strip) packages="$packages binutils" ;;
     *) packages="$packages $tool" ;;
   esac
 done

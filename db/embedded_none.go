@@ -1,0 +1,5 @@
+//go:build !full || !linux
+
+package db
+
+var embedded *embeddedPostgres
