@@ -62,6 +62,8 @@ type commands struct {
 		Grant  roleChange `cmd:"" help:"Make a registered person an administrator, or give them another role."`
 		Revoke roleChange `cmd:"" help:"Take the role away again."`
 	} `cmd:"" help:"Say who administers the site."`
+	Backup   backupTo    `cmd:"" help:"Write messages, view data and keys to one file, while the site runs or while it does not."`
+	Restore  restoreFrom `cmd:"" help:"Put a backup into empty databases, and check it."`
 	Populate struct {
 		Number int `arg:"" optional:"" default:"15" help:"How many."`
 	} `cmd:"" help:"Register a number of people to try things out with, then end."`
@@ -97,8 +99,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	defer p.close()
 	p.joins = true
-	if parsed.Command() == "migrate" {
+	switch parsed.Command() {
+	case "migrate":
 		return p.migrate(ctx)
+	case "backup <file|folder>":
+		return p.writeBackup(ctx, out, c.Backup)
+	case "restore <file>":
+		return p.restore(ctx, out, c.Restore)
 	}
 	if err := p.open(ctx); err != nil {
 		return err
@@ -298,23 +305,40 @@ func (c config) transport(baseURL string) (_ sendemail.Transport, outbox string,
 	return sendemail.NewDirectory(outbox, from), outbox, nil
 }
 
-// secret returns what was set, else what is kept in a file of the data folder, made
-// on the first run. Two programs starting at once end up with the same one.
-func (c config) secret(set, file string) ([]byte, error) {
+// kept returns a secret that was set, else the one in a file of the data folder, nil where
+// there is none yet.
+func (c config) kept(set, file string) ([]byte, error) {
 	if set != "" {
 		return []byte(set), nil
 	}
 	name := filepath.Join(c.DataDir, file)
 	secret, err := os.ReadFile(name)
-	if err == nil && len(secret) >= 32 {
-		return secret, nil
-	}
-	if err == nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read a secret: %w", err)
+	case len(secret) < 32:
 		return nil, fmt.Errorf("%s is too short to be a secret: put back the one that was there, or remove it to have a new one made", name)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read a secret: %w", err)
+	return secret, nil
+}
+
+// secret returns the one that is kept, made on the first run. Two programs starting at
+// once end up with the same one.
+func (c config) secret(set, file string) ([]byte, error) {
+	secret, err := c.kept(set, file)
+	if err != nil || secret != nil {
+		return secret, err
 	}
+	var random [32]byte
+	rand.Read(random[:])
+	return c.keep(file, []byte(hex.EncodeToString(random[:])))
+}
+
+// keep writes a secret to a file of the data folder, and returns the one that is there
+// then: the first one stays.
+func (c config) keep(file string, secret []byte) ([]byte, error) {
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
 		return nil, fmt.Errorf("DATA_DIR (--data-dir) cannot be made: %w", err)
 	}
@@ -324,15 +348,14 @@ func (c config) secret(set, file string) ([]byte, error) {
 	}
 	defer os.Remove(made.Name())
 	defer made.Close()
-	var random [32]byte
-	rand.Read(random[:])
-	if _, err := made.WriteString(hex.EncodeToString(random[:])); err != nil {
+	if _, err := made.Write(secret); err != nil {
 		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	if err := made.Sync(); err != nil {
 		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	// A link, not a rename: the first one stays.
+	name := filepath.Join(c.DataDir, file)
 	if err := os.Link(made.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("keep a secret: %w", err)
 	}
