@@ -1,6 +1,8 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -261,4 +263,128 @@ func TestABackupUnderWritesIsTheSourceUpToItsMoment(t *testing.T) {
 	if out, err := restoredTo(t, quiet, folder(t), file); err == nil || !strings.Contains(out, "is not empty") {
 		t.Errorf("a restore over messages: %v\n%s", err, out)
 	}
+}
+
+// What a backup replaces or a restore would overwrite is refused, and so is a backup that is
+// not whole; nothing has changed afterwards.
+func TestARestoreOverwritesNothing(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	s := start(t, dir, []string{"PATH=" + os.Getenv("PATH"), "ENVIRONMENT=development"}, "--no-demo") // a private Postgres
+	member(t, s, "ada@example.test", goodPassword)
+	film := filepath.Join(dir, "media", messagestore.NewID(), "1")
+	if err := os.MkdirAll(film, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	content := strings.Repeat("not really a film ", 1000)
+	if err := os.WriteFile(filepath.Join(film, "video.mp4"), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, without := backedUp(t, s, "--media"), backedUp(t, s)
+	if out, err := commandOn(t, s, "backup", file); err == nil || !strings.Contains(out, "is there already") {
+		t.Errorf("a backup over a backup: %v\n%s", err, out)
+	}
+	if out, err := commandOn(t, s, "restore", file); err == nil || !strings.Contains(out, "is not empty") {
+		t.Errorf("a restore into the running site: %v\n%s", err, out)
+	}
+	s.stop()
+	into := t.TempDir()
+	if out, err := commandOn(t, s, "backup", into); err != nil {
+		t.Errorf("a backup into a folder while the site does not run: %v\n%s", err, out)
+	}
+	if found, _ := filepath.Glob(filepath.Join(into, "*")); len(found) != 1 || !strings.HasSuffix(found[0], ".zip") {
+		t.Errorf("in the folder is %v", found)
+	}
+	nowhere := &site{t: t, env: []string{"DATA_DIR=" + t.TempDir()}}
+	if out, err := commandOn(t, nowhere, "backup", t.TempDir()); err == nil || !strings.Contains(out, "nothing to back up") {
+		t.Errorf("a backup of nothing: %v\n%s", err, out)
+	}
+
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := func(change func([]byte) []byte) string {
+		name := filepath.Join(t.TempDir(), "damaged.zip")
+		if err := os.WriteFile(name, change(slices.Clone(whole)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	empty := dbtest.NewEmpty(t)
+	elsewhere := func(name, content string) string {
+		dir := folder(t)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	other := folder(t)
+	there := filepath.Join(other, "media", filepath.Base(filepath.Dir(film)), "1")
+	if err := os.MkdirAll(there, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(there, "video.mp4"), []byte(strings.ToUpper(content)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		file, dir string
+		env       []string
+		says      string
+	}{
+		"cut off":               {damaged(func(b []byte) []byte { return b[:len(b)-100] }), folder(t), nil, "not whole"},
+		"a bit of the messages": {damaged(func(b []byte) []byte { return flipped(b, backupMessages) }), folder(t), nil, "damaged"},
+		"another file":          {damaged(func([]byte) []byte { return []byte("hello") }), folder(t), nil, "not a backup"},
+		"another identity key":  {file, elsewhere("identity-key", strings.Repeat("x", 64)), nil, "another identity-key"},
+		"another cookie secret": {file, elsewhere("cookie-secret", strings.Repeat("x", 64)), nil, "another cookie-secret"},
+		"another key is set":    {file, folder(t), []string{"IDENTITY_KEY=" + strings.Repeat("x", 64)}, "IDENTITY_KEY (--identity-key) is set"},
+		"another film":          {file, other, nil, "is there and is not that of the backup"},
+	} {
+		out, err := restoredTo(t, empty, c.dir, c.file, c.env...)
+		if err == nil || !strings.Contains(out, c.says) {
+			t.Errorf("%s: %v, want %q\n%s", name, err, c.says, out)
+		}
+		// Not even a key is left where nothing came of it.
+		if kept, err := os.ReadFile(filepath.Join(c.dir, "identity-key")); err == nil && name != "another identity key" {
+			t.Errorf("%s: the data folder has an identity key of %d bytes", name, len(kept))
+		}
+	}
+	if has, err := hasRows(within(t), empty.MessageStore, "message_store.messages"); err != nil || has {
+		t.Errorf("the database is not empty: %v", err)
+	}
+
+	again := folder(t)
+	if out, err := restoredTo(t, nil, again, without); err != nil || !strings.Contains(out, "that are not there: 1.") {
+		t.Errorf("without the films: %v\n%s", err, out)
+	}
+	last := folder(t)
+	out, err := restoredTo(t, nil, last, file)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if text, err := os.ReadFile(filepath.Join(last, "media", filepath.Base(filepath.Dir(film)), "1", "video.mp4")); err != nil || string(text) != content {
+		t.Errorf("the film: %d bytes, %v", len(text), err)
+	}
+	restored := start(t, last, []string{"ENVIRONMENT=development"}, "--no-demo")
+	if at := visit(t, restored).entered("ada@example.test", goodPassword); !at.isIn() {
+		t.Error("nobody can log in to the restored site")
+	}
+}
+
+// flipped changes a byte in the middle of an entry.
+func flipped(archive []byte, entry string) []byte {
+	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range r.File {
+		if f.Name == entry {
+			at, err := f.DataOffset()
+			if err != nil {
+				panic(err)
+			}
+			archive[at+int64(f.CompressedSize64/2)] ^= 1
+		}
+	}
+	return archive
 }

@@ -62,6 +62,7 @@ type commands struct {
 		Grant  roleChange `cmd:"" help:"Make a registered person an administrator, or give them another role."`
 		Revoke roleChange `cmd:"" help:"Take the role away again."`
 	} `cmd:"" help:"Say who administers the site."`
+	Doctor   doctorAsked `cmd:"" help:"Check databases, keys, disk, ffmpeg, mail server and bucket, and say how to mend what is wrong."`
 	Backup   backupTo    `cmd:"" help:"Write messages, view data and keys to one file, while the site runs or while it does not."`
 	Restore  restoreFrom `cmd:"" help:"Put a backup into empty databases, and check it."`
 	Populate struct {
@@ -102,6 +103,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	switch parsed.Command() {
 	case "migrate":
 		return p.migrate(ctx)
+	case "doctor":
+		return p.doctor(ctx, out, c.Doctor)
 	case "backup <file|folder>":
 		return p.writeBackup(ctx, out, c.Backup)
 	case "restore <file>":

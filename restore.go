@@ -130,7 +130,7 @@ func (p *program) restoreAll(ctx context.Context, out io.Writer, b *openedBackup
 		fmt.Fprintln(out, "The view data are of another version of the program: the site makes them anew from the messages when it starts.")
 	}
 	if len(missing) > 0 {
-		fmt.Fprintf(out, "Not there are %d files of videos, the first is %s: copy them to %s.\n", len(missing), missing[0], strings.TrimPrefix(p.media.String(), "files in "))
+		fmt.Fprintf(out, "Files of videos that are not there: %d. The first is %s; copy them to %s.\n", len(missing), missing[0], strings.TrimPrefix(p.media.String(), "files in "))
 	}
 	return nil
 }
@@ -431,4 +431,3 @@ func (b *openedBackup) copyIn(ctx context.Context, tx pgx.Tx, entry, table strin
 	}
 	return nil
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,6 +36,12 @@ func ViewMigrations(ctx context.Context, q Querier) (Migrations, error) {
 // MessageStoreMigrations reads those of the message store. It changes nothing.
 func MessageStoreMigrations(ctx context.Context, q Querier) (Migrations, error) {
 	return messageStoreMigrations.state(ctx, q)
+}
+
+// FindBinaries returns the programs of Postgres that [StartPostgres] would run for a data folder, without
+// starting one.
+func FindBinaries(ctx context.Context, dataDir string) (Binaries, error) {
+	return findBinaries(ctx, filepath.Join(dataDir, "postgres", "cluster"))
 }
 
 func (s migrationSet) state(ctx context.Context, q Querier) (m Migrations, err error) {
