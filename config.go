@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -20,7 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/joho/godotenv"
 
 	"videotutorials/components/sendemail"
@@ -53,103 +50,25 @@ type config struct {
 	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
 
-type commands struct {
-	config  `embed:""`
-	Serve   struct{} `cmd:"" default:"1" help:"Run the site (the default)."`
-	Migrate struct{} `cmd:"" help:"Install Message DB and apply the migrations, then end."`
-	Demo_   struct{} `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
-	Admin   struct {
-		Grant  roleChange `cmd:"" help:"Make a registered person an administrator, or give them another role."`
-		Revoke roleChange `cmd:"" help:"Take the role away again."`
-	} `cmd:"" help:"Say who administers the site."`
-	Doctor   doctorAsked `cmd:"" help:"Check databases, keys, disk, ffmpeg, mail server and bucket, and say how to mend what is wrong."`
-	Backup   backupTo    `cmd:"" help:"Write messages, view data and keys to one file, while the site runs or while it does not."`
-	Restore  restoreFrom `cmd:"" help:"Put a backup into empty databases, and check it."`
-	Populate struct {
-		Number int `arg:"" optional:"" default:"15" help:"How many."`
-	} `cmd:"" help:"Register a number of people to try things out with, then end."`
-}
-
-// run is the program: one command with its configuration.
-func run(ctx context.Context, args []string, out, errs io.Writer) error {
-	if err := readDotEnv(".env"); err != nil {
-		return err
-	}
-	var c commands
-	done := false
-	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs),
-		kong.Description("An event-sourced site of short video lessons. Each flag can be set by the environment variable beside it, also in a file .env in the working folder."),
-		kong.Exit(func(int) { done = true }))
-	if err != nil {
-		return fmt.Errorf("command line: %w", err)
-	}
-	parsed, err := parser.Parse(args)
-	if done { // --help has been shown
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w (see --help)", err)
-	}
-	level, err := c.config.check()
-	if err != nil {
-		return err
-	}
-	p := &program{config: c.config, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
-	if parsed.Command() == "serve" {
-		return p.serve(ctx, out)
-	}
-	defer p.close()
-	p.joins = true
-	switch parsed.Command() {
-	case "migrate":
-		return p.migrate(ctx)
-	case "doctor":
-		return p.doctor(ctx, out, c.Doctor)
-	case "backup <file|folder>":
-		return p.writeBackup(ctx, out, c.Backup)
-	case "restore <file>":
-		return p.restore(ctx, out, c.Restore)
-	}
-	if err := p.open(ctx); err != nil {
-		return err
-	}
-	switch parsed.Command() {
-	case "demo":
-		return p.makeDemo(ctx)
-	case "admin grant <email>":
-		return p.grantRole(ctx, out, c.Admin.Grant)
-	case "admin revoke <email>":
-		return p.revokeRole(ctx, out, c.Admin.Revoke)
-	case "populate", "populate <number>":
-		return p.populate(ctx, out, c.Populate.Number)
-	}
-	return fmt.Errorf("command line: %s is no command", parsed.Command())
-}
-
-func (p *program) migrate(ctx context.Context) error {
-	viewsURL, messagesURL, err := p.databases(ctx)
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, viewsURL, messagesURL, p.log)
-}
-
-// readDotEnv sets what a file sets and the environment does not.
-func readDotEnv(name string) error {
+// readDotEnv sets what a file sets and the environment does not, and returns the names of
+// what it set.
+func readDotEnv(name string) (fromFile map[string]bool, err error) {
+	fromFile = map[string]bool{}
 	set, err := godotenv.Read(name)
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.As(err, &path):
-		return fmt.Errorf("%s cannot be read: %w", name, path.Err)
+		return nil, fmt.Errorf("%s cannot be read: %w", name, path.Err)
 	case err != nil: // its text would show what stands in the file
-		return fmt.Errorf("%s cannot be read: each line must be NAME=value, a comment that begins with #, or empty", name)
+		return nil, fmt.Errorf("%s cannot be read: each line must be NAME=value, a comment that begins with #, or empty", name)
 	}
 	for variable, value := range set {
 		if _, already := os.LookupEnv(variable); !already {
 			if err := os.Setenv(variable, value); err != nil {
-				return fmt.Errorf("%s: set %s: %w", name, variable, err)
+				return nil, fmt.Errorf("%s: set %s: %w", name, variable, err)
 			}
+			fromFile[variable] = value != ""
 		}
 	}
 	// An empty line of a .env file, or an empty variable, sets nothing.
@@ -159,7 +78,7 @@ func readDotEnv(name string) error {
 			os.Unsetenv(variable)
 		}
 	}
-	return nil
+	return fromFile, nil
 }
 
 // check refuses a value that makes no sense, with its name and why.
