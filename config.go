@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -20,7 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/joho/godotenv"
 
 	"videotutorials/components/sendemail"
@@ -53,94 +50,25 @@ type config struct {
 	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
 
-type commands struct {
-	config  `embed:""`
-	Version kong.VersionFlag `help:"Show version, commit and date of this program."`
-	Serve   struct{}         `cmd:"" default:"1" help:"Run the site (the default)."`
-	Migrate struct{}         `cmd:"" help:"Install Message DB and apply the migrations, then end."`
-	Demo_   struct{}         `cmd:"" name:"demo" help:"Make the demo lessons and publish them, then end."`
-	Admin   struct {
-		Grant  roleChange `cmd:"" help:"Make a registered person an administrator, or give them another role."`
-		Revoke roleChange `cmd:"" help:"Take the role away again."`
-	} `cmd:"" help:"Say who administers the site."`
-	Populate struct {
-		Number int `arg:"" optional:"" default:"15" help:"How many."`
-	} `cmd:"" help:"Register a number of people to try things out with, then end."`
-}
-
-// run is the program: one command with its configuration.
-func run(ctx context.Context, args []string, out, errs io.Writer) error {
-	if err := readDotEnv(".env"); err != nil {
-		return err
-	}
-	var c commands
-	done := false
-	parser, err := kong.New(&c, kong.Name("video-tutorials"), kong.Writers(out, errs), kong.Vars{"version": versionLine()},
-		kong.Description("An event-sourced site of short video lessons. Each flag can be set by the environment variable beside it, also in a file .env in the working folder."),
-		kong.Exit(func(int) { done = true }))
-	if err != nil {
-		return fmt.Errorf("command line: %w", err)
-	}
-	parsed, err := parser.Parse(args)
-	if done { // --help or --version has been shown
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w (see --help)", err)
-	}
-	level, err := c.config.check()
-	if err != nil {
-		return err
-	}
-	p := &program{config: c.config, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
-	if parsed.Command() == "serve" {
-		return p.serve(ctx, out)
-	}
-	defer p.close()
-	p.joins = true
-	if parsed.Command() == "migrate" {
-		return p.migrate(ctx)
-	}
-	if err := p.open(ctx); err != nil {
-		return err
-	}
-	switch parsed.Command() {
-	case "demo":
-		return p.makeDemo(ctx)
-	case "admin grant <email>":
-		return p.grantRole(ctx, out, c.Admin.Grant)
-	case "admin revoke <email>":
-		return p.revokeRole(ctx, out, c.Admin.Revoke)
-	case "populate", "populate <number>":
-		return p.populate(ctx, out, c.Populate.Number)
-	}
-	return fmt.Errorf("command line: %s is no command", parsed.Command())
-}
-
-func (p *program) migrate(ctx context.Context) error {
-	viewsURL, messagesURL, err := p.databases(ctx)
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, viewsURL, messagesURL, p.log)
-}
-
-// readDotEnv sets what a file sets and the environment does not.
-func readDotEnv(name string) error {
+// readDotEnv sets what a file sets and the environment does not, and returns the names of
+// what it set.
+func readDotEnv(name string) (fromFile map[string]bool, err error) {
+	fromFile = map[string]bool{}
 	set, err := godotenv.Read(name)
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.As(err, &path):
-		return fmt.Errorf("%s cannot be read: %w", name, path.Err)
+		return nil, fmt.Errorf("%s cannot be read: %w", name, path.Err)
 	case err != nil: // its text would show what stands in the file
-		return fmt.Errorf("%s cannot be read: each line must be NAME=value, a comment that begins with #, or empty", name)
+		return nil, fmt.Errorf("%s cannot be read: each line must be NAME=value, a comment that begins with #, or empty", name)
 	}
 	for variable, value := range set {
 		if _, already := os.LookupEnv(variable); !already {
 			if err := os.Setenv(variable, value); err != nil {
-				return fmt.Errorf("%s: set %s: %w", name, variable, err)
+				return nil, fmt.Errorf("%s: set %s: %w", name, variable, err)
 			}
+			fromFile[variable] = value != ""
 		}
 	}
 	// An empty line of a .env file, or an empty variable, sets nothing.
@@ -150,7 +78,7 @@ func readDotEnv(name string) error {
 			os.Unsetenv(variable)
 		}
 	}
-	return nil
+	return fromFile, nil
 }
 
 // check refuses a value that makes no sense, with its name and why.
@@ -299,23 +227,40 @@ func (c config) transport(baseURL string) (_ sendemail.Transport, outbox string,
 	return sendemail.NewDirectory(outbox, from), outbox, nil
 }
 
-// secret returns what was set, else what is kept in a file of the data folder, made
-// on the first run. Two programs starting at once end up with the same one.
-func (c config) secret(set, file string) ([]byte, error) {
+// kept returns a secret that was set, else the one in a file of the data folder, nil where
+// there is none yet.
+func (c config) kept(set, file string) ([]byte, error) {
 	if set != "" {
 		return []byte(set), nil
 	}
 	name := filepath.Join(c.DataDir, file)
 	secret, err := os.ReadFile(name)
-	if err == nil && len(secret) >= 32 {
-		return secret, nil
-	}
-	if err == nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read a secret: %w", err)
+	case len(secret) < 32:
 		return nil, fmt.Errorf("%s is too short to be a secret: put back the one that was there, or remove it to have a new one made", name)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read a secret: %w", err)
+	return secret, nil
+}
+
+// secret returns the one that is kept, made on the first run. Two programs starting at
+// once end up with the same one.
+func (c config) secret(set, file string) ([]byte, error) {
+	secret, err := c.kept(set, file)
+	if err != nil || secret != nil {
+		return secret, err
 	}
+	var random [32]byte
+	rand.Read(random[:])
+	return c.keep(file, []byte(hex.EncodeToString(random[:])))
+}
+
+// keep writes a secret to a file of the data folder, and returns the one that is there
+// then: the first one stays.
+func (c config) keep(file string, secret []byte) ([]byte, error) {
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
 		return nil, fmt.Errorf("DATA_DIR (--data-dir) cannot be made: %w", err)
 	}
@@ -325,15 +270,14 @@ func (c config) secret(set, file string) ([]byte, error) {
 	}
 	defer os.Remove(made.Name())
 	defer made.Close()
-	var random [32]byte
-	rand.Read(random[:])
-	if _, err := made.WriteString(hex.EncodeToString(random[:])); err != nil {
+	if _, err := made.Write(secret); err != nil {
 		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	if err := made.Sync(); err != nil {
 		return nil, fmt.Errorf("make a secret: %w", err)
 	}
 	// A link, not a rename: the first one stays.
+	name := filepath.Join(c.DataDir, file)
 	if err := os.Link(made.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("keep a secret: %w", err)
 	}

@@ -53,7 +53,7 @@ func findBinaries(ctx context.Context, dataDir, cluster string) (Binaries, error
 		return Binaries{}, err
 	}
 	if b, ok := embedded.binaries(dataDir); ok && (madeBy == 0 || madeBy == b.Major) {
-		return b, embedded.install(b)
+		return b, nil
 	}
 	return chooseBinaries(ctx, candidates(ctx), cluster, madeBy)
 }

@@ -21,8 +21,8 @@ import (
 //go:embed all:messagedb
 var messageDB embed.FS
 
-// messageDBVersion is the version of Message DB that the program is written for.
-const messageDBVersion = "1.3.0"
+// MessageDBVersion is the version of Message DB that the program is written for.
+const MessageDBVersion = "1.3.0"
 
 // messageDBSteps are the files of Message DB in the order of its install.sh. Each step is left out where the query in
 // unless says that it is done: the statements would be refused to a user who may not create roles, schemas or
@@ -95,12 +95,12 @@ func installMessageDB(ctx context.Context, conn *pgx.Conn) (installed bool, err 
 		return false, err
 	}
 	switch found {
-	case messageDBVersion:
+	case MessageDBVersion:
 		return false, nil
 	case "":
 	default:
 		return false, fmt.Errorf("the database holds Message DB %s, and this program knows %s: bring it to %s with Message DB's update.sh, or name another database",
-			found, messageDBVersion, messageDBVersion)
+			found, MessageDBVersion, MessageDBVersion)
 	}
 
 	// Two databases of one server share their roles, and the lock is per database: whoever creates the role second

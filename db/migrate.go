@@ -46,7 +46,7 @@ func Migrate(ctx context.Context, viewsURL, messageStoreURL string, log *slog.Lo
 		if err != nil {
 			return err
 		}
-		log.InfoContext(ctx, "message db ready", "version", messageDBVersion, "installed_now", installed, "database", conn.Config().Database)
+		log.InfoContext(ctx, "message db ready", "version", MessageDBVersion, "installed_now", installed, "database", conn.Config().Database)
 		return messageStoreMigrations.apply(ctx, messageStoreURL, log)
 	})
 	if err != nil {

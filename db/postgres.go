@@ -98,6 +98,11 @@ func (p *Postgres) start(ctx context.Context, dataDir string) (err error) {
 	if p.Binaries, err = findBinaries(ctx, p.dataDir, p.cluster); err != nil {
 		return err
 	}
+	if p.Binaries.embedded {
+		if err := embedded.install(p.Binaries); err != nil {
+			return err
+		}
+	}
 	// Before its folder changes hands.
 	if err := p.clearFormer(ctx); err != nil {
 		return err

@@ -246,6 +246,14 @@ func (r *Rebuilds) add(p ProjectionConfig) {
 	r.groups = slices.Insert(others, at, joined)
 }
 
+// Tables returns all tables that can be rebuilt, in the order in which the projections were given.
+func (r *Rebuilds) Tables() (all []string) {
+	for _, g := range r.groups {
+		all = append(all, g.tables...)
+	}
+	return all
+}
+
 // Tables returns the tables of the view data that a projection writes; nil for a component.
 func (s *Subscription) Tables() []string {
 	if p, ok := s.worker.(*projection); ok {

@@ -83,11 +83,11 @@ func showDifference(t messagestore.TableDifference) views.AdminTableDifference {
 			if row.OnlyNew {
 				value = c.New
 			}
-			key = append(key, showValue(c.Column, value))
+			key = append(key, ShownValue(c.Column, value))
 		}
 		one.Key = strings.Join(key, " ")
 		for _, c := range row.Columns {
-			one.Columns = append(one.Columns, views.AdminColumnDifference{Column: c.Column, Old: showValue(c.Column, c.Old), New: showValue(c.Column, c.New)})
+			one.Columns = append(one.Columns, views.AdminColumnDifference{Column: c.Column, Old: ShownValue(c.Column, c.Old), New: ShownValue(c.Column, c.New)})
 		}
 		switch {
 		case row.OnlyOld:
@@ -100,8 +100,9 @@ func showDifference(t messagestore.TableDifference) views.AdminTableDifference {
 	return d
 }
 
-// showValue writes a value of a row. That there is none is told of masked columns, too.
-func showValue(column string, value json.RawMessage) string {
+// ShownValue writes a value of a row of the view data where rows differ: "masked" for one that
+// not every administrator is to see. That there is none is told of masked columns, too.
+func ShownValue(column string, value json.RawMessage) string {
 	switch {
 	case len(value) == 0:
 		return ""

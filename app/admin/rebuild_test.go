@@ -145,15 +145,15 @@ func TestColumnsAreMasked(t *testing.T) {
 	for _, column := range []string{
 		"email", "address", "password_hash", "pending_email", "browser", "kept_session", "failed_reason", "rejected_reason", "reason", "value", "file_name", "new_column",
 	} {
-		if got := showValue(column, []byte(`"ada@example.org"`)); got != "masked" {
+		if got := ShownValue(column, []byte(`"ada@example.org"`)); got != "masked" {
 			t.Errorf("%s is shown: %s", column, got)
 		}
-		if got := showValue(column, []byte(`null`)); got != "null" {
+		if got := ShownValue(column, []byte(`null`)); got != "null" {
 			t.Errorf("nothing in %s is %q", column, got)
 		}
 	}
 	for _, column := range []string{"user_id", "title", "views", "roles", "last_at"} {
-		if got := showValue(column, []byte(`"1"`)); got != "1" {
+		if got := ShownValue(column, []byte(`"1"`)); got != "1" {
 			t.Errorf("%s is %q", column, got)
 		}
 	}

@@ -139,6 +139,20 @@ func (s *SMTP) Send(ctx context.Context, mail sendemailmsg.Mail) error {
 	return fmt.Errorf("mail server %s: %w", s, ended(limited, err))
 }
 
+// Check connects as for a mail, with TLS and log-in where these are set, and sends none.
+func (s *SMTP) Check(ctx context.Context) error {
+	limited, cancel := context.WithTimeoutCause(ctx, s.mailTime, fmt.Errorf("it took longer than %s", s.mailTime))
+	defer cancel()
+	client, conn, err := s.connect(limited)
+	if err != nil {
+		return fmt.Errorf("connect to the mail server %s: %w", s, ended(limited, err))
+	}
+	defer conn.Close()
+	conn.patience = farewellTime
+	_ = client.Quit()
+	return nil
+}
+
 // ended says that ctx has ended rather than that the connection was closed for it.
 func ended(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
