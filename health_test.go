@@ -128,10 +128,18 @@ func TestWhatMayBeLate(t *testing.T) {
 		"not so far":       {changed(func(s *messagestore.Status) { s.LagSeconds = 29 }), false},
 		"another process'": {changed(func(s *messagestore.Status) { s.State = messagestore.Standby }), false},
 		"paused":           {changed(func(s *messagestore.Status) { s.Paused = true }), false},
-		"mails":            {changed(func(s *messagestore.Status) { s.Name, s.Projection, s.Category = "sendEmail:commands", false, sendemailmsg.Category.Commands() }), false},
-		"films":            {changed(func(s *messagestore.Status) { s.Name, s.Projection, s.Category = "videoPublishing:transcoding", false, "videoPublishing" }), false},
-		"commands":         {changed(func(s *messagestore.Status) { s.Name, s.Projection, s.Category = "videoPublishing:commands", false, "videoPublishing:command" }), true},
-		"identity":         {changed(func(s *messagestore.Status) { s.Name, s.Projection, s.Category = "identity:events:2of5", false, "identity" }), true},
+		"mails": {changed(func(s *messagestore.Status) {
+			s.Name, s.Projection, s.Category = "sendEmail:commands", false, sendemailmsg.Category.Commands()
+		}), false},
+		"films": {changed(func(s *messagestore.Status) {
+			s.Name, s.Projection, s.Category = "videoPublishing:transcoding", false, "videoPublishing"
+		}), false},
+		"commands": {changed(func(s *messagestore.Status) {
+			s.Name, s.Projection, s.Category = "videoPublishing:commands", false, "videoPublishing:command"
+		}), true},
+		"identity": {changed(func(s *messagestore.Status) {
+			s.Name, s.Projection, s.Category = "identity:events:2of5", false, "identity"
+		}), true},
 	} {
 		if got := late(c.status, 30*time.Second); got != c.late {
 			t.Errorf("%s: %v", name, got)

@@ -126,8 +126,9 @@ var outcomes = map[string]struct{ of, outcome string }{
 // subscription counts what a subscription has done.
 func (m *metrics) subscription(o messagestore.Observation) {
 	m.handling.WithLabelValues(o.Subscription).Observe(o.Ended.Sub(o.Began).Seconds())
+	failed := m.handlingErrors.WithLabelValues(o.Subscription) // there from the first message, so that an error is an increase
 	if o.Err != nil {
-		m.handlingErrors.WithLabelValues(o.Subscription).Inc()
+		failed.Inc()
 	}
 	for _, w := range o.Wrote {
 		end, known := outcomes[w.Type]
@@ -207,10 +208,13 @@ func (f figures) Collect(to chan<- prometheus.Metric) {
 	count := func(of *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(of, prometheus.CounterValue, value, labels...)
 	}
+	listening := f.subscriptions.Listening().Connected
 	for _, s := range f.subscriptions.Status() {
 		kind := string(kindOf(s))
-		gauge(lagMessagesFigure, float64(s.LagMessages), s.Name, kind)
-		gauge(lagSecondsFigure, s.LagSeconds, s.Name, kind)
+		if listening { // or the lag is that of the moment when it was lost
+			gauge(lagMessagesFigure, float64(s.LagMessages), s.Name, kind)
+			gauge(lagSecondsFigure, s.LagSeconds, s.Name, kind)
+		}
 		gauge(positionFigure, float64(s.Position), s.Name, kind)
 		gauge(headFigure, float64(s.Head), s.Name, kind)
 		count(handledFigure, float64(s.Handled), s.Name, kind)
@@ -232,7 +236,7 @@ func (f figures) Collect(to chan<- prometheus.Metric) {
 	count(cutFigure, float64(pages.Cut))
 	count(notificationsFigure, float64(pages.Notifications))
 	gauge(listeningFigure, oneIf(f.viewsListener.Status().Connected), viewsName)
-	gauge(listeningFigure, oneIf(f.subscriptions.Listening().Connected), messageStoreName)
+	gauge(listeningFigure, oneIf(listening), messageStoreName)
 	for name, pool := range map[string]*pgxpool.Pool{viewsName: f.views, messageStoreName: f.messages} {
 		s := pool.Stat()
 		gauge(poolMostFigure, float64(s.MaxConns()), name)
