@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -114,7 +113,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p := &program{config: c.config, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
+	p := &program{config: c.config, log: newLog(errs, c.config.LogFormat, level)}
 	if parsed.Command() == "serve" {
 		return p.serve(ctx, out)
 	}

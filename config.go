@@ -46,6 +46,9 @@ type config struct {
 	MaxVideoLength  time.Duration `name:"max-video-length" env:"MAX_VIDEO_LENGTH" default:"4h" placeholder:"LENGTH" help:"Longest video that is taken, like 90m or 4h."`
 	Transcodes      int           `env:"TRANSCODES" default:"1" placeholder:"NUMBER" help:"How many videos are transcoded at the same time."`
 	OTLPEndpoint    string        `name:"otel-exporter-otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"Receiver of OpenTelemetry spans by OTLP over HTTP, like http://localhost:4318; unset, there are none."`
+	OpsAddress      string        `name:"ops-address" env:"OPS_ADDRESS" placeholder:"HOST:PORT" help:"Address for operators only, like 127.0.0.1:9090: metrics, profiles, health. Unset, there is none."`
+	ReadyLag        time.Duration `name:"ready-lag" env:"READY_LAG" default:"30s" placeholder:"LENGTH" help:"How old the oldest message that waits may be while /ready says ok, like 30s or 2m."`
+	LogFormat       string        `name:"log-format" env:"LOG_FORMAT" default:"text" placeholder:"NAME" help:"How the log is written: text or json."`
 	LogLevel        string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
@@ -94,6 +97,9 @@ func (c config) check() (level slog.Level, err error) {
 	}
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return level, fmt.Errorf("LOG_LEVEL (--log-level) is %q: it must be debug, info, warn or error", c.LogLevel)
+	}
+	if err := c.checkOps(); err != nil {
+		return level, err
 	}
 	for _, limit := range []struct {
 		name string

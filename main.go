@@ -99,6 +99,9 @@ type program struct {
 	hub           *live.Hub
 	recorder      *trace.Recorder
 	telemetry     *telemetry // nil where spans go nowhere
+	metrics       *metrics
+	opsAddress    string // where operators ask; empty where they cannot
+	looked        looked
 	subscriptions *messagestore.Subscriptions
 	rebuilds      *messagestore.Rebuilds
 	viewsListener *messagestore.Listener
@@ -128,6 +131,7 @@ type settings struct {
 }
 
 func (p *program) assemble(settings settings) {
+	p.metrics = newMetrics(p)
 	p.hub = live.New(p.log)
 	p.recorder = trace.NewRecorder()
 	p.hub.Observe(p.recorder.Told)
@@ -155,6 +159,7 @@ func (p *program) assemble(settings settings) {
 		sendemail.New(p.store, settings.mails, sendemail.Config{}),
 		videopublishing.New(p.store, videopublishing.Config{
 			Media: p.media, WorkDir: p.config.transcodingDir(), Encoder: p.encoder, AtOnce: p.config.Transcodes, MostLength: p.config.MaxVideoLength, Report: p.reportProgress, Log: p.log,
+			Working: p.metrics.transcode,
 		}),
 	}
 	aggregators := []aggregator{
@@ -295,6 +300,9 @@ func (p *program) open(ctx context.Context) error {
 	if p.telemetry, err = newTelemetry(ctx, p.config.OTLPEndpoint, p.config.AppName, p.log); err != nil {
 		return err
 	}
+	if p.telemetry != nil {
+		p.store.Trace(traceparent)
+	}
 	if p.media, err = media.Open(ctx, p.config.MediaBucket, p.config.mediaDir()); err != nil {
 		return fmt.Errorf("open the place for videos: %w", err)
 	}
@@ -403,6 +411,10 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("the address that is listened on: %w", err)
 	}
+	ops, err := p.listenOps()
+	if err != nil {
+		return err
+	}
 	p.baseURL = p.config.baseURL(port)
 	defer p.close()
 	if err := p.open(ctx); err != nil {
@@ -437,6 +449,7 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.watchPages.Run(ctx) })
 	group.Go(func() error { return p.admin.Run(ctx) })
 	group.Go(func() error { return p.rebuilds.Run(ctx) })
+	group.Go(func() error { return p.serveOps(ctx, ops) })
 	group.Go(func() error {
 		if demoWanted { // whatever goes wrong, the site runs without them
 			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {
@@ -492,6 +505,9 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 		fmt.Fprintf(out, "  no ffmpeg     %s\n", p.missing)
 	}
 	fmt.Fprintf(out, "  mails         %s\n", p.mails)
+	if p.opsAddress != "" {
+		fmt.Fprintf(out, "  operators     http://%s/metrics\n", p.opsAddress)
+	}
 	if link != "" {
 		fmt.Fprintf(out, "  first admin   %s\n", link)
 	}

@@ -354,10 +354,10 @@ func ask(t testing.TB, client *http.Client, method, url, contentType string, bod
 	return answer{response.StatusCode, response.Header, string(text)}
 }
 
-// health returns the answer of /health.
+// healthOf returns the answer of /ready.
 func healthOf(t *testing.T, s *site) (status int, h healthAnswer) {
 	t.Helper()
-	a := get(t, s.url+"/health")
+	a := get(t, s.url+"/ready")
 	if err := json.Unmarshal([]byte(a.body), &h); err != nil {
 		t.Fatalf("%v: %s", err, a.body)
 	}

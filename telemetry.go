@@ -31,6 +31,10 @@ import (
 // answered is told of every request.
 func (p *program) answered(c echo.Context, a web.Answer) {
 	p.recorder.Request(a.Route, a.Status, a.Began, a.Ended, a.Wrote)
+	p.metrics.request(c, a)
+	if p.log.Enabled(c.Request().Context(), slog.LevelDebug) {
+		p.log.Debug("request answered", "trace_id", web.TraceID(c), "route", a.Route, "status", a.Status, "took", a.Ended.Sub(a.Began), "wrote", len(a.Wrote))
+	}
 	if p.telemetry != nil {
 		p.telemetry.request(c, a)
 	}
@@ -39,15 +43,35 @@ func (p *program) answered(c echo.Context, a web.Answer) {
 // observed is told of all that subscriptions do.
 func (p *program) observed(o messagestore.Observation) {
 	p.recorder.Observe(o)
+	p.metrics.subscription(o)
+	if p.log.Enabled(context.Background(), slog.LevelDebug) {
+		p.logHandled(o)
+	}
 	if p.telemetry != nil {
 		p.telemetry.subscription(o)
 	}
 }
 
+// logHandled writes a line for what a subscription has done.
+func (p *program) logHandled(o messagestore.Observation) {
+	about := []any{"subscription", o.Subscription, "messages", len(o.Messages), "took", o.Ended.Sub(o.Began), "wrote", len(o.Wrote)}
+	if len(o.Messages) == 1 {
+		metadata, _ := o.Messages[0].Metadata() // without any it has no trace
+		about = append(about, "trace_id", metadata.TraceID, "message", o.Messages[0])
+	}
+	if o.Err != nil {
+		about = append(about, "error", messagestore.ErrorText(o.Err))
+	}
+	p.log.Debug("message handled", about...)
+}
+
 // telemetry sends spans by OTLP over HTTP. A trace has the id of the messages' trace.
 // Whoever writes a message, a request or a component that handles another one, makes a
-// span below its own with an id that is derived from where the message stands. Whoever
-// works on the message derives the same id and has its parent, also in another process.
+// span below its own with an id that is derived from the message's, and the message says
+// so in its metadata, as a W3C traceparent. Whoever works on the message has its parent
+// there, also in another process or another program. The trace of a traceparent that a
+// request brings is linked to and not gone on with: its id is not ours to trust, because
+// by their trace X-ray shows a person what they have set off.
 // Nothing that a span holds is personal: no ids of people, no names of streams, no texts
 // of errors.
 type telemetry struct {
@@ -96,7 +120,7 @@ const (
 // request makes a span in each trace that a request has written in, else in one of its
 // own.
 func (t *telemetry) request(c echo.Context, a web.Answer) {
-	if strings.HasPrefix(c.Path(), assets.Prefix) || strings.HasPrefix(c.Response().Header().Get(echo.HeaderContentType), "text/event-stream") {
+	if strings.HasPrefix(c.Path(), assets.Prefix) || isStream(c) {
 		return // a file, or a stream that lasts as long as its page
 	}
 	var links []trace.Link
@@ -130,9 +154,9 @@ func (t *telemetry) request(c echo.Context, a web.Answer) {
 // wrote makes a span of each message that was written in another one.
 func (t *telemetry) wrote(in span, messages []messagestore.Written) {
 	for _, w := range messages {
-		if traceIDOf(w.Metadata.TraceID) == in.trace {
+		if at := writtenIn(w.Metadata); at.TraceID() == in.trace && traceIDOf(w.Metadata.TraceID) == in.trace {
 			t.add(span{
-				name: "write " + w.Type, kind: trace.SpanKindProducer, trace: in.trace, id: writeSpan(w.Stream, w.Position), parent: in.id,
+				name: "write " + w.Type, kind: trace.SpanKindProducer, trace: in.trace, id: at.SpanID(), parent: in.id,
 				began: in.began, ended: in.ended, attributes: messageAttributes(w.ID, w.Type, w.Stream),
 			})
 		}
@@ -154,8 +178,13 @@ func (t *telemetry) subscription(o messagestore.Observation) {
 		}
 		about := span{
 			name: o.Subscription + " " + m.Type, kind: trace.SpanKindConsumer, trace: in, id: spanID(o.Subscription, m.ID, strconv.FormatInt(o.Began.UnixNano(), 10)),
-			parent: writeSpan(m.Stream, m.Position), began: o.Began, ended: o.Ended, failed: o.Err != nil,
+			began: o.Began, ended: o.Ended, failed: o.Err != nil,
 			attributes: append(messageAttributes(m.ID, m.Type, m.Stream), attribute.String("messaging.consumer.group.name", o.Subscription)),
+		}
+		if at := writtenIn(metadata); at.TraceID() == in {
+			about.parent = at.SpanID()
+		} else if at.IsValid() { // another program's, which has traces of its own
+			about.links = []trace.Link{{SpanContext: at}}
 		}
 		if o.Projected {
 			about.attributes = append(about.attributes, attribute.Int("messaging.batch.message_count", len(o.Messages)), attribute.Int64("projection.version", o.Version))
@@ -222,9 +251,20 @@ func traceIDOf(traceID string) (id trace.TraceID) {
 	return id
 }
 
-// writeSpan is the id of the span in which a message was written.
-func writeSpan(stream messagestore.Stream, position int64) trace.SpanID {
-	return spanID("written", string(stream), strconv.FormatInt(position, 10))
+// traceparent returns the span in which a message is written, in its trace, as W3C trace
+// context; nothing where it has no trace.
+func traceparent(id, traceID string) string {
+	in := traceIDOf(traceID)
+	if !in.IsValid() {
+		return ""
+	}
+	return "00-" + in.String() + "-" + spanID("written", id).String() + "-01"
+}
+
+// writtenIn returns the span that a message says it was written in.
+func writtenIn(m messagestore.Metadata) trace.SpanContext {
+	says := propagation.MapCarrier{"traceparent": m.Traceparent}
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), says))
 }
 
 func spanID(parts ...string) (id trace.SpanID) {

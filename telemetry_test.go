@@ -106,7 +106,11 @@ func TestSpansAreThoseOfTheMessages(t *testing.T) {
 	// has no cause, and else below work on its cause, which is below the cause's own.
 	var found map[string]*spans.Span
 	spanOf := func(m messagestore.Raw) *spans.Span {
-		id := writeSpan(m.Stream, m.Position)
+		metadata, err := m.Metadata()
+		if err != nil || !strings.Contains(metadata.Traceparent, strings.ReplaceAll(traceID, "-", "")) {
+			t.Fatalf("%s says it was written in %q, %v", m.Type, metadata.Traceparent, err)
+		}
+		id := writtenIn(metadata).SpanID()
 		return found[id.String()]
 	}
 	until(t, "the spans of all messages have come", func() bool {
@@ -136,8 +140,12 @@ func TestSpansAreThoseOfTheMessages(t *testing.T) {
 			}
 			continue
 		}
-		cause := writeSpan(metadata.CausationMessageStreamName, *metadata.CausationMessagePosition)
-		if hex.EncodeToString(by.ParentSpanId) != cause.String() || !strings.HasPrefix(by.Name, "identity:") && !strings.HasPrefix(by.Name, "sendEmail:") {
+		i := slices.IndexFunc(messages, func(m messagestore.Raw) bool { return m.GlobalPosition == metadata.CausationMessageGlobalPosition })
+		if i < 0 {
+			t.Fatalf("%s has no cause", m.Type)
+		}
+		cause := spanOf(messages[i]).SpanId
+		if !bytes.Equal(by.ParentSpanId, cause) || !strings.HasPrefix(by.Name, "identity:") && !strings.HasPrefix(by.Name, "sendEmail:") {
 			t.Errorf("%s was written by %v, which is not about its cause", m.Type, by)
 		}
 	}

@@ -293,7 +293,7 @@ func (sh *shift) done(ctx context.Context, t *task) {
 		sh.retry(t, t.err)
 		return
 	}
-	sh.s.log.Error("stream parked", "subscription", sh.name, "message", t.message, "attempts", t.attempts, "error", ErrorText(t.err))
+	sh.s.log.Error("stream parked", "subscription", sh.name, traced(t.message.traceID()), "message", t.message, "attempts", t.attempts, "error", ErrorText(t.err))
 	if sh.at.Parked == nil {
 		sh.at.Parked = map[Stream]ParkedStream{}
 	}
@@ -308,6 +308,6 @@ func (sh *shift) retry(t *task, err error) {
 	t.failure, t.notBefore = firstLine(err), time.Now().Add(sh.s.retryIn(t.tries))
 	sh.s.set(func(status *Status) { status.Retries++ })
 	if t.tries == 1 || t.tries%10 == 0 {
-		sh.s.log.Warn("subscription retries", "subscription", sh.name, "attempt", t.tries, "error", ErrorText(err))
+		sh.s.log.Warn("subscription retries", "subscription", sh.name, traced(traceID(err)), "attempt", t.tries, "error", ErrorText(err))
 	}
 }

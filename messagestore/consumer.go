@@ -198,7 +198,7 @@ func (c *consumer) try(ctx context.Context, s *Subscription, m Raw) error {
 	if c.attempts < attemptsBeforeParking || len(c.at.Parked) >= mostParked {
 		return err
 	}
-	s.log.Error("stream parked", "subscription", c.name, "message", m, "attempts", c.attempts, "error", ErrorText(err))
+	s.log.Error("stream parked", "subscription", c.name, traced(m.traceID()), "message", m, "attempts", c.attempts, "error", ErrorText(err))
 	if c.at.Parked == nil {
 		c.at.Parked = map[Stream]ParkedStream{}
 	}

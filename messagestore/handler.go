@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime/debug"
 	"strings"
@@ -49,6 +50,31 @@ func Handle(ctx context.Context, m Raw, handlers ...Handler) (err error) {
 		}
 	}
 	return nil
+}
+
+// handling is an error of the work on one message, which names the message's trace for the
+// log.
+type handling struct {
+	error
+	message Raw
+}
+
+func (h handling) Unwrap() error { return h.error }
+
+// traceID returns the trace of the message that an error is about; empty for none.
+func traceID(err error) string {
+	if h, ok := errors.AsType[handling](err); ok {
+		return h.message.traceID()
+	}
+	return ""
+}
+
+// traced names a trace in a line of the log, unless there is none.
+func traced(id string) slog.Attr {
+	if id == "" {
+		return slog.Attr{}
+	}
+	return slog.String("trace_id", id)
 }
 
 // ErrorText returns what an error says without the values that Postgres quotes in

@@ -97,6 +97,12 @@ func (r Raw) Metadata() (Metadata, error) {
 	return m, nil
 }
 
+// traceID returns the message's trace; empty where it has none.
+func (r Raw) traceID() string {
+	m, _ := r.Metadata() // what cannot be read names no trace
+	return m.TraceID
+}
+
 // LogValue names the message and leaves its data out: it may be personal.
 func (r Raw) LogValue() slog.Value { return logValue(r.Stream, r.Type, r.Position, r.GlobalPosition) }
 

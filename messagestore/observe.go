@@ -38,8 +38,11 @@ func (s *Subscriptions) Observe(f func(Observation)) {
 // observed has a message handled and tells of it; nobody is told of a type that has no
 // handler.
 func (s *Subscription) observed(ctx context.Context, m Raw, handlers []Handler) error {
-	if s.observe == nil || !handles(handlers, m.Type) {
-		return Handle(ctx, m, handlers...)
+	if !handles(handlers, m.Type) {
+		return nil
+	}
+	if s.observe == nil {
+		return about(m, Handle(ctx, m, handlers...))
 	}
 	var mu sync.Mutex
 	o := Observation{Subscription: s.name, Messages: []Raw{m}, Began: time.Now()}
@@ -53,7 +56,14 @@ func (s *Subscription) observed(ctx context.Context, m Raw, handlers []Handler) 
 	mu.Unlock()
 	told.Ended, told.Err = time.Now(), err
 	s.observe(told)
-	return err
+	return about(m, err)
+}
+
+func about(m Raw, err error) error {
+	if err == nil {
+		return nil
+	}
+	return handling{err, m}
 }
 
 func handles(handlers []Handler, kind string) bool {

@@ -268,7 +268,7 @@ func (p *projection) try(ctx context.Context, tx pgx.Tx, s *Subscription, m Raw,
 	if p.attempts < attemptsBeforeParking || len(at.parked) >= mostParked {
 		return err
 	}
-	s.log.Error("stream parked", "subscription", p.config.Name, "message", m, "attempts", p.attempts, "error", ErrorText(err))
+	s.log.Error("stream parked", "subscription", p.config.Name, traced(m.traceID()), "message", m, "attempts", p.attempts, "error", ErrorText(err))
 	at.park(m, ParkedStream{Position: m.Position, Error: firstLine(err), Attempts: p.attempts})
 	return nil
 }
@@ -302,7 +302,11 @@ func (p *projection) apply(ctx context.Context, tx pgx.Tx, b Batch, at *checkpoi
 		err = protected(tx)
 	}
 	if err != nil {
-		return fmt.Errorf("apply %d messages from %d: %w", len(b.Messages), b.Messages[0].GlobalPosition, err)
+		err = fmt.Errorf("apply %d messages from %d: %w", len(b.Messages), b.Messages[0].GlobalPosition, err)
+		if len(b.Messages) == 1 {
+			return about(b.Messages[0], err)
+		}
+		return err
 	}
 	for _, t := range topics {
 		if !slices.Contains(at.topics, t) {

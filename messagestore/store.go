@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,12 +33,22 @@ const NoStream int64 = -1
 const pageSize = 1000
 
 // Store reads and writes Message DB. It is safe for concurrent use.
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool        *pgxpool.Pool
+	writes      sync.Map // *writeCounts by Category
+	traceparent func(id, traceID string) string
+}
 
 // New returns a store over a pool of connections to the database that Message DB
 // is installed in. The connections need "message_store,public" as their
 // search_path: Message DB's functions call one another without naming the schema.
-func New(pool *pgxpool.Pool) *Store { return &Store{pool} }
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// Trace has each message that is written say in its metadata in which span that was: f
+// returns the W3C trace context for a message's id and trace, or nothing. Without it a
+// message that follows another one says what that one said. It stands before the first
+// write.
+func (s *Store) Trace(f func(id, traceID string) string) { s.traceparent = f }
 
 // WriteOption sets what a write says beyond stream and body.
 type WriteOption func(*write)
@@ -97,6 +108,11 @@ func (s *Store) Write(ctx context.Context, stream Stream, body Body, options ...
 	if v, ok := body.(Versioned); ok && w.metadata.SchemaVersion == 0 {
 		w.metadata.SchemaVersion = v.SchemaVersion()
 	}
+	if s.traceparent != nil {
+		if says := s.traceparent(w.id, w.metadata.TraceID); says != "" {
+			w.metadata.Traceparent = says
+		}
+	}
 	metadata, err := json.Marshal(w.metadata)
 	if err != nil {
 		return 0, fmt.Errorf("write %s to %s: %w", body.MessageType(), stream, err)
@@ -105,7 +121,11 @@ func (s *Store) Write(ctx context.Context, stream Stream, body Body, options ...
 	err = s.pool.QueryRow(ctx, `SELECT message_store.write_message($1, $2, $3, $4::jsonb, $5::jsonb, $6)`,
 		w.id, string(stream), body.MessageType(), string(data), string(metadata), w.expected).Scan(&position)
 	if err != nil {
-		return 0, fmt.Errorf("write %s to %s: %w", body.MessageType(), stream, writeError(err))
+		err = writeError(err)
+	}
+	s.count(stream.Category(), err)
+	if err != nil {
+		return 0, fmt.Errorf("write %s to %s: %w", body.MessageType(), stream, err)
 	}
 	note(ctx, Written{ID: w.id, Stream: stream, Type: body.MessageType(), Position: position, Metadata: w.metadata})
 	return position, nil

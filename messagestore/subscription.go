@@ -227,7 +227,7 @@ func (s *Subscription) failed(err error, attempt int) {
 		status.Retries++
 	})
 	if first || attempt%10 == 0 { // a database away for an hour is one line and not thousands
-		s.log.Warn("subscription retries", "subscription", s.name, "attempt", attempt, "error", ErrorText(err))
+		s.log.Warn("subscription retries", "subscription", s.name, traced(traceID(err)), "attempt", attempt, "error", ErrorText(err))
 	}
 }
 

@@ -36,6 +36,10 @@ type Config struct {
 	// Report is told, about once a second for each video that is worked on, how far the
 	// work has come; several may call it at once. Nil: nobody wants to know.
 	Report func(publishingmsg.Progress)
+	// Working is told that the work on a video begins, and the function that it returns
+	// that it has ended, one way or another; several may call it at once. Nil: nobody wants
+	// to know.
+	Working func() (ended func())
 	// Log is told what was published and how long it took; nil logs nothing.
 	Log *slog.Logger
 }
@@ -56,6 +60,9 @@ type Component struct {
 func New(store *messagestore.Store, config Config) *Component {
 	if config.Report == nil {
 		config.Report = func(publishingmsg.Progress) {}
+	}
+	if config.Working == nil {
+		config.Working = func() func() { return func() {} }
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)

@@ -57,6 +57,6 @@ func (c *Component) look(ctx context.Context, m messagestore.Message[publishingm
 		}
 		return err
 	}
-	c.config.Log.Info("video refused", "video_id", v.id, "attempt", v.attempt, "reason", no.Reason)
+	c.config.Log.Info("video refused", "trace_id", m.Metadata.TraceID, "video_id", v.id, "attempt", v.attempt, "reason", no.Reason)
 	return nil
 }

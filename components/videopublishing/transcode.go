@@ -58,19 +58,21 @@ func (c *Component) transcode(ctx context.Context, m messagestore.Message[publis
 	defer folder.close()
 	w := &work{Component: c, cause: m, seen: v, known: known, folder: folder, began: time.Now()}
 	w.meter = newMeter(c.config.Report, publishingmsg.Progress{VideoID: v.id, OwnerID: v.ownerID, Attempt: v.attempt})
+	ended := c.config.Working()
 	err = w.run(ctx)
+	ended()
 	var no *ffmpeg.Refusal
 	switch {
 	case err == nil, errors.Is(err, errUnwanted), errors.Is(err, errNoRoom), ctx.Err() != nil: // what was cut off says nothing
 	case errors.As(err, &no):
 		if err = w.fail(ctx, no.Reason); err == nil {
-			c.config.Log.Info("video refused", "video_id", v.id, "attempt", v.attempt, "reason", no.Reason, "took", time.Since(w.began))
+			c.config.Log.Info("video refused", "trace_id", m.Metadata.TraceID, "video_id", v.id, "attempt", v.attempt, "reason", no.Reason, "took", time.Since(w.began))
 		}
 	case errors.As(err, new(unexplained)), !messagestore.IsTransient(err):
 		err = w.again(ctx, err)
 	}
 	if errors.Is(err, errUnwanted) {
-		c.config.Log.Info("video no longer worked on", "video_id", v.id, "attempt", v.attempt, "took", time.Since(w.began))
+		c.config.Log.Info("video no longer worked on", "trace_id", m.Metadata.TraceID, "video_id", v.id, "attempt", v.attempt, "took", time.Since(w.began))
 		err = c.leave(ctx, m.Stream, v.attempt)
 	}
 	if err != nil {
@@ -224,7 +226,7 @@ func (w *work) playable(ctx context.Context, source string, film ffmpeg.Film) er
 		DurationMS: film.Duration.Milliseconds(), Width: film.Width, Height: film.Height,
 	}, "")
 	if err == nil {
-		w.config.Log.Info("video playable", "video_id", w.seen.id, "attempt", w.cause.Data.Attempt, "length", film.Duration, "took", time.Since(w.began))
+		w.config.Log.Info("video playable", "trace_id", w.cause.Metadata.TraceID, "video_id", w.seen.id, "attempt", w.cause.Data.Attempt, "length", film.Duration, "took", time.Since(w.began))
 	}
 	return err
 }
@@ -302,7 +304,7 @@ func (w *work) complete(ctx context.Context, event publishingmsg.VideoPublished)
 	if err := w.tell(ctx, event, ""); err != nil {
 		return err
 	}
-	w.config.Log.Info("video published", "video_id", event.VideoID, "attempt", event.Attempt, "renditions", len(w.seen.transcoded),
+	w.config.Log.Info("video published", "trace_id", w.cause.Metadata.TraceID, "video_id", event.VideoID, "attempt", event.Attempt, "renditions", len(w.seen.transcoded),
 		"length", time.Duration(event.DurationMS)*time.Millisecond, "took", time.Since(w.began))
 	return nil
 }

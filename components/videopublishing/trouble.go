@@ -67,7 +67,7 @@ func (w *work) again(ctx context.Context, err error) error {
 	if r.failures++; r.failures == 1 {
 		r.since = now
 	}
-	log := w.config.Log.With("video_id", w.seen.id, "attempt", w.cause.Data.Attempt)
+	log := w.config.Log.With("trace_id", w.cause.Metadata.TraceID, "video_id", w.seen.id, "attempt", w.cause.Data.Attempt)
 	log.Debug("trouble with a video", "tries", r.failures, "error", fullText(err))
 	if r.failures >= mostTries || r.failures >= fewTries && now.Sub(r.since) > patience {
 		if err := w.fail(ctx, publishingmsg.OurFault); err != nil {
