@@ -49,6 +49,8 @@ type config struct {
 	MaxVideoLength  time.Duration `name:"max-video-length" env:"MAX_VIDEO_LENGTH" default:"4h" placeholder:"LENGTH" help:"Longest video that is taken, like 90m or 4h."`
 	Transcodes      int           `env:"TRANSCODES" default:"1" placeholder:"NUMBER" help:"How many videos are transcoded at the same time."`
 	OTLPEndpoint    string        `name:"otel-exporter-otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"Receiver of OpenTelemetry spans by OTLP over HTTP, like http://localhost:4318; unset, there are none."`
+	Run             []string      `env:"RUN" placeholder:"PARTS" help:"What of the system this process runs: web, components, aggregators, or any component or aggregator by its name, like identity,send-email. Unset, it runs everything."`
+	Group           string        `env:"GROUP" placeholder:"MEMBER/MEMBERS" help:"Shares the work of each component among several processes: 2/5 makes this one the second of five. A process that runs no components is told how many there are, like 5. All processes of a site have the same number."`
 	LogLevel        string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }

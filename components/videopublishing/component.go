@@ -36,6 +36,8 @@ type Config struct {
 	// Report is told, about once a second for each video that is worked on, how far the
 	// work has come; several may call it at once. Nil: nobody wants to know.
 	Report func(publishingmsg.Progress)
+	// Group is the share of the work that this one does; the zero value is all of it.
+	Group messagestore.Group
 	// Log is told what was published and how long it took; nil logs nothing.
 	Log *slog.Logger
 }
@@ -71,16 +73,16 @@ func New(store *messagestore.Store, config Config) *Component {
 func (c *Component) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:commands", Category: publishingmsg.Category.Commands(), Handlers: c.commands(),
+			Name: "videoPublishing:commands", Category: publishingmsg.Category.Commands(), Handlers: c.commands(), Group: c.config.Group,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(), Concurrency: looksAtOnce,
+			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(), Group: c.config.Group, Concurrency: looksAtOnce,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:transcoding", Category: publishingmsg.Category, Handlers: c.work(), Concurrency: c.config.AtOnce,
+			Name: "videoPublishing:transcoding", Category: publishingmsg.Category, Handlers: c.work(), Group: c.config.Group, Concurrency: c.config.AtOnce,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:files", Category: publishingmsg.Category, Handlers: c.files(),
+			Name: "videoPublishing:files", Category: publishingmsg.Category, Handlers: c.files(), Group: c.config.Group,
 		}),
 	}
 }
