@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5"
 
@@ -465,10 +463,6 @@ func TestThePageWaitsForTheMailServer(t *testing.T) {
 // problems and without, and none scrolls sideways.
 func TestPagesOfAccountsAreAccessible(t *testing.T) {
 	t.Parallel()
-	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
-	if err != nil {
-		t.Fatal(err)
-	}
 	database := dbtest.New(t)
 	s := startOn(t, database)
 	found := firstAdminLink.FindStringSubmatch(s.output.String())
@@ -477,31 +471,10 @@ func TestPagesOfAccountsAreAccessible(t *testing.T) {
 	}
 	p := person(t, chromium(t))
 	p.ignore() // forms that are refused are answers of 422
-	check := func(name string) {
-		t.Helper()
-		p.do(chromedp.Evaluate(string(axe), nil))
-		for _, look := range []struct {
-			scheme string
-			width  int64
-		}{{"light", 320}, {"light", 768}, {"light", 1440}, {"dark", 320}, {"dark", 1440}} {
-			p.do(emulation.SetDeviceMetricsOverride(look.width, 900, 1, look.width < 500),
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
-			var violations string
-			p.do(chromedp.Evaluate(`axe.run({iframes: false}).then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html).join(" | ")).join("\n"))`, &violations,
-				func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
-			if violations != "" {
-				t.Errorf("%s, %s, %d px: %s", name, look.scheme, look.width, violations)
-			}
-			if p.evaluate(`document.documentElement.scrollWidth > innerWidth`) == "true" {
-				t.Errorf("%s scrolls sideways at %d px", name, look.width)
-			}
-		}
-		p.do(emulation.SetDeviceMetricsOverride(1280, 900, 1, false))
-	}
 	at := func(name, path string) {
 		t.Helper()
 		p.goTo(s.url + path)
-		check(name)
+		p.accessible(name)
 	}
 	const long = "somebody.with.a.name.that.is.rather.long.and.has.no.end@a-long-domain.example.test"
 	at("empty outbox", "/outbox")
@@ -509,15 +482,15 @@ func TestPagesOfAccountsAreAccessible(t *testing.T) {
 	p.fill(`input[name="email"]`, long+" and more")
 	p.fill(`input[name="password"]`, "password1")
 	p.press(`form[action="/register"] button[data-busy]`)
-	check("registering, refused")
+	p.accessible("registering, refused")
 	p.fill(`input[name="email"]`, long)
 	p.fill(`input[name="password"]`, goodPassword)
 	letGo := hold(t, database)
 	p.press(`form[action="/register"] button[data-busy]`)
-	check("a registration that has just begun")
+	p.accessible("a registration that has just begun")
 	letGo()
 	p.sees("the mail is sent", step("email-sent", "done"))
-	check("a registration")
+	p.accessible("a registration")
 	registration := strings.TrimPrefix(p.location(), s.url)
 
 	p.goTo(s.url + "/register")
@@ -525,39 +498,39 @@ func TestPagesOfAccountsAreAccessible(t *testing.T) {
 	p.fill(`input[name="password"]`, goodPassword)
 	p.press(`form[action="/register"] button[data-busy]`)
 	p.sees("the address is taken", step("registered", "failed"))
-	check("a registration that was refused")
+	p.accessible("a registration that was refused")
 
 	at("outbox", "/outbox")
 	p.press(`.letter-row a`)
-	check("a mail")
+	p.accessible("a mail")
 	at("a link that does not work", "/confirm-email?token=x")
 	at("confirming", mailed(t, outboxOf(s), long, "/confirm-email"))
 	p.press(`form[action="/confirm-email"] button[data-busy]`)
 	p.sees("it is confirmed", `data-operation="done"`)
-	check("an operation")
+	p.accessible("an operation")
 	at("a registration that is confirmed", registration)
 
 	at("logging in", "/auth/log-in")
 	p.logIn(s, long, "wrong "+goodPassword)
-	check("logging in, refused")
+	p.accessible("logging in, refused")
 	at("a forgotten password", "/auth/forgot-password")
 	p.fill(`input[name="email"]`, long)
 	p.press(`form[action="/auth/forgot-password"] button[data-busy]`)
-	check("a mail that was promised")
+	p.accessible("a mail that was promised")
 	at("setting a password", mailed(t, outboxOf(s), long, "/auth/reset-password"))
 	p.fill(`input[name="password"]`, "short")
 	p.press(`form[action="/auth/reset-password"] button[data-busy]`)
-	check("setting a password, refused")
+	p.accessible("setting a password, refused")
 	at("setting a password by a bad link", "/auth/reset-password?token=x")
 	p.logIn(s, long, goodPassword)
 	at("account", "/account")
 	p.fill(`form[action="/account/password"] input[name="current_password"]`, "wrong")
 	p.fill(`form[action="/account/password"] input[name="password"]`, "short")
 	p.press(`form[action="/account/password"] button[data-busy]`)
-	check("account, a password refused")
+	p.accessible("account, a password refused")
 	p.fill(`form[action="/account/email"] input[name="email"]`, "nobody")
 	p.fill(`form[action="/account/email"] input[name="password"]`, "wrong")
 	p.press(`form[action="/account/email"] button[data-busy]`)
-	check("account, an address refused")
+	p.accessible("account, an address refused")
 	at("the first administrator", found[1])
 }

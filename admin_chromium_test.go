@@ -1,13 +1,10 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -111,10 +108,6 @@ func TestThePortalByKeys(t *testing.T) {
 // scrolls sideways.
 func TestPagesOfThePortalAreAccessible(t *testing.T) {
 	t.Parallel()
-	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
-	if err != nil {
-		t.Fatal(err)
-	}
 	database := dbtest.New(t)
 	s := startOn(t, database)
 	p := person(t, chromium(t))
@@ -137,23 +130,6 @@ func TestPagesOfThePortalAreAccessible(t *testing.T) {
 		"/admin/correlated-messages/" + metadata.TraceID, "/admin/messages?type=nothing", "/admin/subscriptions", "/admin/tail", "/admin/rebuild", "/admin/contracts", "/admin/nothing",
 	} {
 		p.goTo(s.url + path)
-		p.do(chromedp.Evaluate(string(axe), nil))
-		for _, look := range []struct {
-			scheme string
-			width  int64
-		}{{"light", 320}, {"light", 768}, {"light", 1440}, {"dark", 320}, {"dark", 1440}} {
-			p.do(emulation.SetDeviceMetricsOverride(look.width, 900, 1, look.width < 500),
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
-			var violations string
-			p.do(chromedp.Evaluate(`axe.run({iframes: false}).then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html).join(" | ")).join("\n"))`, &violations,
-				func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
-			if violations != "" {
-				t.Errorf("%s, %s, %d px: %s", path, look.scheme, look.width, violations)
-			}
-			if p.evaluate(`document.documentElement.scrollWidth > innerWidth`) == "true" {
-				t.Errorf("%s scrolls sideways at %d px", path, look.width)
-			}
-		}
-		p.do(emulation.SetDeviceMetricsOverride(1280, 900, 1, false))
+		p.accessible(path)
 	}
 }

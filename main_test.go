@@ -163,7 +163,8 @@ func (s *site) launchAt(port string) {
 	s.output, s.exited, s.ended = &output{grown: make(chan struct{})}, make(chan error, 1), false
 	s.command = exec.Command(program, s.args...)
 	s.command.Dir = s.t.TempDir() // no .env of the checkout
-	s.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=" + port}, s.env...)
+	// Else the race detector sleeps for a second at each end.
+	s.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GORACE=atexit_sleep_ms=0", "PORT=" + port}, s.env...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
 		s.t.Fatal(err)

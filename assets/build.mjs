@@ -176,6 +176,12 @@ for (const [kind, most] of Object.entries(budget)) {
   if (size[kind] > most) throw new Error(`${kind} is ${size[kind]} bytes; its budget is ${most}`)
 }
 
+// Compressed here, the program need not do it at each start.
+for (const [name, contents] of [...files]) {
+  const packed = gzipSync(contents, { level: 9 })
+  if (packed.length < contents.length * 0.9) files.set(`${name}.gz`, packed)
+}
+
 // Everything is written under a name of its own first, and the manifest last: a program that is
 // being compiled meanwhile sees the old build or the new one, never half of each.
 await mkdir(dist, { recursive: true })

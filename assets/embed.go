@@ -4,8 +4,6 @@
 package assets
 
 import (
-	"bytes"
-	"compress/gzip"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -66,7 +64,7 @@ func Handler() http.Handler {
 type file struct {
 	contentType string
 	plain       []byte
-	gzipped     []byte // nil where compression gains nothing
+	gzipped     []byte // nil where the build found that compression gains nothing
 }
 
 type bundle struct {
@@ -117,19 +115,8 @@ func read(files fs.FS, name string) (file, error) {
 	if f.contentType == "" {
 		return file{}, fmt.Errorf("no content type is known for %q", path.Ext(name))
 	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return file{}, fmt.Errorf("compress: %w", err)
-	}
-	if _, err := w.Write(content); err != nil {
-		return file{}, fmt.Errorf("compress: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return file{}, fmt.Errorf("compress: %w", err)
-	}
-	if packed.Len() < len(content)*9/10 {
-		f.gzipped = packed.Bytes()
+	if f.gzipped, err = fs.ReadFile(files, name+".gz"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return file{}, err
 	}
 	return f, nil
 }

@@ -3,6 +3,7 @@ package assets
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,9 +15,16 @@ import (
 var style = strings.Repeat(".lesson { display: grid }\n", 40)
 
 func sample() fstest.MapFS {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := io.WriteString(w, style)
+	if err = errors.Join(err, w.Close()); err != nil {
+		panic(err)
+	}
 	return fstest.MapFS{
 		"manifest.json": {Data: []byte(`{"app.css":"app-1.css","app.js":"app-2.js","player.js":"player-5.js","upload.js":"upload-6.js","admin.js":"admin-7.js","xray.js":"xray-8.js","favicon.svg":"favicon-3.svg","serif.woff2":"serif-4.woff2"}`)},
 		"app-1.css":     {Data: []byte(style)},
+		"app-1.css.gz":  {Data: packed.Bytes()},
 		"app-2.js":      {Data: []byte("0")},
 		"player-5.js":   {Data: []byte("0")},
 		"upload-6.js":   {Data: []byte("0")},
