@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test check build generate contracts bench screenshots dist dist-full lint
+.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -18,6 +18,10 @@ run: export ENVIRONMENT ?= development
 run: build ## Build and start the site to try it out; Ctrl-C stops it. Everything is kept in ./data.
 	@deploy/tools.sh ffmpeg
 	@exec bin/video-tutorials
+
+run-replicas: build ## Start the system in five processes behind a proxy: two for the web, two for the components.
+	@deploy/tools.sh ffmpeg caddy curl
+	@exec deploy/replicas/run.sh
 
 test: build ## Run everything: checks, unit tests, end-to-end tests in Chromium.
 	@deploy/tools.sh chromium ffmpeg

@@ -378,7 +378,7 @@ func rows(t testing.TB, database *dbtest.DB, table string) (n int) {
 // it. Of two sites that share the databases one or the other does the work.
 func settled(t *testing.T, database *dbtest.DB, sites ...*site) {
 	t.Helper()
-	follows := regexp.MustCompile(`subscription +(\S+) follows (\S+)`).FindAllStringSubmatch(sites[0].output.String(), -1)
+	follows := regexp.MustCompile(`(?:subscription|elsewhere) +(\S+) follows (\S+)`).FindAllStringSubmatch(sites[0].output.String(), -1)
 	until(t, "all that was written is handled", func() bool {
 		before := written(t, database)
 		handled := map[string]int64{}

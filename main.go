@@ -81,6 +81,7 @@ type program struct {
 	private       *db.Postgres // nil where the databases were given
 	joins         bool         // a command beside the site: it uses a private Postgres that the site runs
 	joined        bool         // it does
+	share         share
 	baseURL       string
 	mails         string // where they go, in words
 	key           identitymsg.Key
@@ -104,6 +105,7 @@ type program struct {
 	looked        looked
 	subscriptions *messagestore.Subscriptions
 	rebuilds      *messagestore.Rebuilds
+	heart         *heart
 	viewsListener *messagestore.Listener
 	demo          *demo
 	router        *echo.Echo
@@ -154,13 +156,14 @@ func (p *program) assemble(settings settings) {
 		Dir: p.config.uploadsDir(), MostBytes: p.config.MaxUploadBytes, Quota: p.config.UploadQuota, Log: p.log,
 	})
 
-	components := []component{
-		identity.New(p.store, identity.Config{Key: p.key, BaseURL: p.baseURL, AppName: p.config.AppName}),
-		sendemail.New(p.store, settings.mails, sendemail.Config{}),
-		videopublishing.New(p.store, videopublishing.Config{
-			Media: p.media, WorkDir: p.config.transcodingDir(), Encoder: p.encoder, AtOnce: p.config.Transcodes, MostLength: p.config.MaxVideoLength, Report: p.reportProgress, Log: p.log,
-			Working: p.metrics.transcode,
-		}),
+	components := func(group messagestore.Group) []component {
+		return []component{
+			identity.New(p.store, identity.Config{Key: p.key, BaseURL: p.baseURL, AppName: p.config.AppName, Group: group}),
+			sendemail.New(p.store, settings.mails, sendemail.Config{Group: group}),
+			videopublishing.New(p.store, videopublishing.Config{
+				Media: p.media, WorkDir: p.config.transcodingDir(), Encoder: p.encoder, AtOnce: p.config.Transcodes, MostLength: p.config.MaxVideoLength, Report: p.reportProgress, Group: group, Working: p.metrics.transcode, Log: p.log,
+			}),
+		}
 	}
 	aggregators := []aggregator{
 		accountoperations.New(p.store, p.views),
@@ -176,6 +179,7 @@ func (p *program) assemble(settings settings) {
 	p.admin = admin.New(admin.Config{
 		Store: p.store, Users: users, SignIns: signIns, Sessions: sessions, Hub: p.hub, Summary: adminsummary.NewQueries(p.views),
 		Subscriptions: func() *messagestore.Subscriptions { return p.subscriptions },
+		Processes:     func(ctx context.Context) ([]admin.Process, error) { return p.heart.processes(ctx) },
 		Rebuilds:      func() *messagestore.Rebuilds { return p.rebuilds },
 		Recorder:      p.recorder,
 	})
@@ -195,24 +199,39 @@ func (p *program) assemble(settings settings) {
 	if outboxShown {
 		applications = append(applications, outbox.New(settings.outbox))
 	}
+	if !p.share.runs(partWeb) {
+		applications = []application{health{p}}
+	}
 
-	var all, publishing []*messagestore.Subscription
-	for _, c := range components {
-		for _, s := range c.Subscriptions() {
-			all = append(all, s)
-			if s.Status().Category == identitymsg.Category.Commands() {
-				p.roleChanges = messagestore.NewSubscriptions(settings.listenMessages, p.log, s)
-			}
-			if strings.HasPrefix(s.Name(), "videoPublishing:") {
-				publishing = append(publishing, s)
+	var all, publishing, roleChanges []*messagestore.Subscription
+	for _, group := range p.share.groups() {
+		for _, c := range components(group) {
+			for _, s := range c.Subscriptions() {
+				all = append(all, s)
+				if !p.joins && !p.share.does(s.Name(), group) {
+					s.Elsewhere()
+				}
+				if s.Status().Category == identitymsg.Category.Commands() {
+					roleChanges = append(roleChanges, s)
+				}
+				if strings.HasPrefix(s.Name(), "videoPublishing:") {
+					publishing = append(publishing, s)
+				}
 			}
 		}
 	}
+	p.roleChanges = messagestore.NewSubscriptions(settings.listenMessages, p.log, roleChanges...)
 	p.publishing = messagestore.NewSubscriptions(settings.listenMessages, p.log, publishing...)
 	for _, a := range aggregators {
-		all = append(all, a.Subscriptions()...)
+		for _, s := range a.Subscriptions() {
+			all = append(all, s)
+			if !p.joins && !p.share.counts(s.Name()) {
+				s.Elsewhere()
+			}
+		}
 	}
 	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
+	p.heart = &heart{p.views, messagestore.NewID(), p.share.words(), p.subscriptions, p.log}
 	p.rebuilds = messagestore.NewRebuilds(p.store, p.views, p.log, all...)
 	p.subscriptions.Observe(p.observed)
 	p.subscriptions.Watch(p.admin.Woken)
@@ -312,8 +331,11 @@ func (p *program) open(ctx context.Context) error {
 	} else if gaps := p.encoder.Gaps(); gaps != "" {
 		p.log.Warn("this machine keeps ffmpeg less apart than it should, and strangers hand in what it reads", "gaps", gaps)
 	}
+	if p.share, err = newShare(p.config.Run, p.config.Group); err != nil {
+		return err
+	}
 	p.assemble(settings{listenMessages, listenViews, secret, mails, outboxDir, proxies})
-	return nil
+	return p.share.check(p.subscriptions.Status())
 }
 
 // signedIn finds out who a session belongs to, and whether it still does.
@@ -353,7 +375,7 @@ func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, 
 	if p.config.DatabaseURL != "" {
 		return p.config.DatabaseURL, p.config.MessageStoreURL, nil
 	}
-	if p.joins {
+	if p.joins || len(p.config.Run) > 0 { // parts of a system on one machine share what the first of them runs
 		if p.private, err = db.RunningPostgres(p.config.DataDir); err != nil {
 			return "", "", err
 		}
@@ -450,6 +472,7 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 	group.Go(func() error { return p.admin.Run(ctx) })
 	group.Go(func() error { return p.rebuilds.Run(ctx) })
 	group.Go(func() error { return p.serveOps(ctx, ops) })
+	group.Go(func() error { return p.heart.Run(ctx) })
 	group.Go(func() error {
 		if demoWanted { // whatever goes wrong, the site runs without them
 			if err := p.demo.run(ctx); err != nil && ctx.Err() == nil {
@@ -512,7 +535,11 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 		fmt.Fprintf(out, "  first admin   %s\n", link)
 	}
 	for _, s := range p.subscriptions.Status() {
-		fmt.Fprintf(out, "  subscription  %s follows %s\n", s.Name, s.Category)
+		where := "subscription"
+		if s.Elsewhere {
+			where = "elsewhere"
+		}
+		fmt.Fprintf(out, "  %-13s %s follows %s\n", where, s.Name, s.Category)
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ type way struct {
 	later   int           // 451, so many more times
 	dropped int           // the connection, so many more times, when the whole mail is there
 	held    chan struct{} // the answer waits until it is closed
+	asleep  chan struct{} // nothing is taken until it is closed, and 451 is answered then, once
 	tries   int
 }
 
@@ -200,12 +201,14 @@ func (s *smtpSession) Mail(string, *smtp.MailOptions) error { return nil }
 
 func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	var answer error
+	var asleep chan struct{}
 	s.server.change(func() {
 		if s.server.ways[to] == nil {
 			s.server.ways[to] = &way{}
 		}
 		w := s.server.ways[to]
 		w.tries++
+		asleep, w.asleep = w.asleep, nil
 		switch {
 		case w.refused:
 			answer = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such user here"}
@@ -214,6 +217,13 @@ func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 			answer = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Try again later"}
 		}
 	})
+	if asleep != nil {
+		select {
+		case <-asleep:
+		case <-s.server.closed:
+		}
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Try again later"}
+	}
 	if answer == nil {
 		s.recipients = append(s.recipients, to)
 	}

@@ -45,7 +45,7 @@ func NewSubscription(store *Store, c SubscriptionConfig) *Subscription {
 	}
 	name := c.Name
 	if c.Group.Size > 1 {
-		name += ":" + strconv.Itoa(c.Group.Member) + "of" + strconv.Itoa(c.Group.Size)
+		name += ":" + strconv.Itoa(c.Group.Member+1) + "of" + strconv.Itoa(c.Group.Size)
 	}
 	one := &consumer{store: store, config: c, name: name, stream: PositionCategory.Stream(name), lock: &lock{name: name}}
 	var w worker = one

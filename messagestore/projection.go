@@ -104,6 +104,13 @@ type checkpoint struct {
 }
 
 func (p *projection) step(ctx context.Context, s *Subscription) (more bool, err error) {
+	if s.away {
+		last, err := p.saved(ctx)
+		if err == nil {
+			s.standby(last.Position, last.Parked)
+		}
+		return false, err
+	}
 	began := time.Now()
 	if err := p.create(ctx); err != nil {
 		return false, err

@@ -18,7 +18,8 @@ import (
 type State string
 
 const (
-	// Standby: another process does the work; this one takes over when it is gone.
+	// Standby: another process does the work; this one takes over when it is gone, unless it
+	// was told to leave it to others ([Subscription.Elsewhere]).
 	Standby State = "standby"
 	// CatchingUp: there are messages that it has not handled yet.
 	CatchingUp State = "catching-up"
@@ -43,6 +44,8 @@ type Status struct {
 	State      State `json:"state"`
 	// Paused says that it handles nothing until it is resumed or stepped.
 	Paused bool `json:"paused,omitempty"`
+	// Elsewhere says that only other processes do its work.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Position is the global position up to which all is handled; Head is that of
 	// the category's last message.
 	Position int64 `json:"position"`
@@ -94,6 +97,7 @@ type Subscription struct {
 	group    Group
 	handlers []Handler   // none for a projection
 	lock     *lock       // nil for a projection, which locks its checkpoint
+	away     bool        // this process only knows how it stands
 	unsaved  atomic.Bool // there is a position worth saving when nothing is going on
 	wake     chan struct{}
 	log      *slog.Logger
@@ -154,6 +158,13 @@ func (s *Subscription) Status() Status {
 	status := s.status
 	status.Parked = maps.Clone(status.Parked)
 	return status
+}
+
+// Elsewhere leaves the work to other processes: this one only knows how it stands. It is
+// called before Run.
+func (s *Subscription) Elsewhere() {
+	s.away = true
+	s.set(func(status *Status) { status.Elsewhere = true })
 }
 
 // Release asks for another attempt at a parked stream, from any process: the
@@ -517,7 +528,7 @@ func (s *Subscriptions) tick(ctx context.Context, conn *pgx.Conn) error {
 func (s *Subscriptions) takeLocks(ctx context.Context, conn *pgx.Conn) error {
 	var wanted []string
 	for _, sub := range s.all {
-		if sub.lock != nil && !sub.lock.held.Load() {
+		if sub.lock != nil && !sub.away && !sub.lock.held.Load() {
 			wanted = append(wanted, sub.lock.name)
 		}
 	}

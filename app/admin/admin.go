@@ -37,6 +37,8 @@ type Config struct {
 	Summary adminsummary.Queries
 	// Subscriptions returns those of this process.
 	Subscriptions func() *messagestore.Subscriptions
+	// Processes returns those that run the system now; it may be nil.
+	Processes func(context.Context) ([]Process, error)
 	// Rebuilds returns those of this process.
 	Rebuilds func() *messagestore.Rebuilds
 	// Recorder knows what happened between the messages of a trace; it may be nil.
@@ -48,6 +50,7 @@ type App struct {
 	Config
 	feed    *live.Feed
 	samples samples
+	running processes
 	tails   wakes
 	traces  traces
 }

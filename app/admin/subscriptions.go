@@ -63,7 +63,10 @@ func (a *App) Run(ctx context.Context) error {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for n := 0; ; n++ {
-		a.samples.take(a.Subscriptions().Status(), n%int(keptEvery/sampleEvery) == 0)
+		if n%int(keptEvery/sampleEvery) == 0 {
+			a.look(ctx)
+		}
+		a.samples.take(a.statuses(), n%int(keptEvery/sampleEvery) == 0)
 		a.Hub.Notify(subscriptionsTopic + " " + strconv.FormatInt(time.Now().UnixMilli(), 10))
 		select {
 		case <-ctx.Done():
@@ -104,6 +107,7 @@ func (a *App) show(s messagestore.Status) views.AdminSubscription {
 		Name: s.Name, Category: string(s.Category), Component: !s.Projection, State: string(s.State), Paused: s.Paused,
 		Position: s.Position, Head: s.Head, LagMessages: s.LagMessages, Lag: lag(s), Handled: s.Handled, Retries: s.Retries, LastError: s.LastError,
 	}
+	_, shown.Where = a.elsewhere(s.Name)
 	for _, stream := range slices.Sorted(maps.Keys(s.Parked)) {
 		p := s.Parked[stream]
 		shown.Parked = append(shown.Parked, views.AdminParked{Stream: string(stream), Position: p.Position, Error: p.Error, Attempts: p.Attempts, Released: p.Released})
@@ -113,7 +117,8 @@ func (a *App) show(s messagestore.Status) views.AdminSubscription {
 	if at := a.samples.of[s.Name]; at != nil {
 		shown.Lags = slices.Clone(at.lags)
 		if n := len(at.handled); n > 1 {
-			shown.Rate = float64(at.handled[n-1]-at.handled[0]) / (float64(n-1) * sampleEvery.Seconds())
+			shown.Rate = max(0, float64(at.handled[n-1]-at.handled[0])) / // another process may have taken over
+				(float64(n-1) * sampleEvery.Seconds())
 		}
 	}
 	return shown
@@ -121,7 +126,7 @@ func (a *App) show(s messagestore.Status) views.AdminSubscription {
 
 func (a *App) all() []views.AdminSubscription {
 	var list []views.AdminSubscription
-	for _, status := range a.Subscriptions().Status() {
+	for _, status := range a.statuses() {
 		list = append(list, a.show(status))
 	}
 	slices.SortFunc(list, func(x, y views.AdminSubscription) int { return strings.Compare(x.Name, y.Name) })
@@ -136,28 +141,32 @@ func now() live.Versions {
 func (a *App) subscriptions(c echo.Context) error {
 	p := web.Page(c, "Subscriptions")
 	p.Live = livePath(views.AdminSubscriptionsPath)
-	return web.Render(c, http.StatusOK, views.AdminSubscriptionsPage(p, a.all()))
+	return web.Render(c, http.StatusOK, views.AdminSubscriptionsPage(p, a.all(), a.shownProcesses()))
 }
 
 func (a *App) subscriptionsLive(c echo.Context) error {
 	return a.followRested(c, []string{subscriptionsTopic}, views.AdminSubscriptionsID, func() since {
 		var before []views.AdminSubscription
+		var running []views.AdminProcess
 		return func(context.Context, live.Versions) (templ.Component, live.Versions, error) {
-			list := a.all()
-			defer func() { before = list }()
+			list, now, processes := a.all(), now(), a.shownProcesses()
+			defer func() { before, running = list, processes }()
 			if before == nil {
-				return views.Push(views.AdminSubscriptionsID, views.AdminSubscriptions(list)), now(), nil
+				return templ.Join(views.Push(views.AdminSubscriptionsID, views.AdminSubscriptions(list)), views.Push(views.AdminProcessesID, views.AdminProcesses(processes))), now, nil
 			}
 			var rows []templ.Component
+			if !reflect.DeepEqual(processes, running) {
+				rows = append(rows, views.Push(views.AdminProcessesID, views.AdminProcesses(processes)))
+			}
 			for i, s := range list {
 				if !reflect.DeepEqual(s, before[i]) { // a process has the same ones for as long as it runs
 					rows = append(rows, views.Push(views.AdminSubscriptionRowID(s.Name), views.AdminSubscriptionRow(s)))
 				}
 			}
 			if rows == nil {
-				return nil, now(), nil
+				return nil, now, nil
 			}
-			return templ.Join(rows...), now(), nil
+			return templ.Join(rows...), now, nil
 		}
 	})
 }
@@ -166,7 +175,7 @@ func (a *App) subscriptionsLive(c echo.Context) error {
 func (a *App) status(c echo.Context) (messagestore.Status, error) {
 	name, err := url.PathUnescape(c.Param("name"))
 	if err == nil {
-		for _, status := range a.Subscriptions().Status() {
+		for _, status := range a.statuses() {
 			if status.Name == name {
 				return status, nil
 			}

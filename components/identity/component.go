@@ -22,6 +22,8 @@ type Config struct {
 	BaseURL string
 	// AppName is the name of the site in mails.
 	AppName string
+	// Group is the share of the work that this one does; the zero value is all of it.
+	Group messagestore.Group
 }
 
 // Component handles the commands to identities and what follows from their events.
@@ -40,7 +42,7 @@ func New(store *messagestore.Store, config Config) *Component {
 // (mails, reservations and what a reset confirms follow from them) and the outcomes of its mails.
 func (c *Component) Subscriptions() []*messagestore.Subscription {
 	follow := func(name string, category messagestore.Category, handlers []messagestore.Handler) *messagestore.Subscription {
-		return messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{Name: name, Category: category, Handlers: handlers})
+		return messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{Name: name, Category: category, Handlers: handlers, Group: c.config.Group})
 	}
 	return []*messagestore.Subscription{
 		follow("identity:commands", identitymsg.Category.Commands(), c.commands()),

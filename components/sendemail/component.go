@@ -40,6 +40,8 @@ type Config struct {
 	RetryAfter []time.Duration
 	// GiveUpAfter is how long after the first refusal a mail is tried; 0 is 24 hours.
 	GiveUpAfter time.Duration
+	// Group is the share of the work that this one does; the zero value is all of it.
+	Group messagestore.Group
 }
 
 // Component is the component.
@@ -68,11 +70,11 @@ func New(store *messagestore.Store, transport Transport, config Config) *Compone
 // mail waits behind one with a longer pause.
 func (c *Component) Subscriptions() []*messagestore.Subscription {
 	all := []*messagestore.Subscription{messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-		Name: "sendEmail:commands", Category: sendemailmsg.Category.Commands(), Handlers: []messagestore.Handler{messagestore.On(c.send)},
+		Name: "sendEmail:commands", Category: sendemailmsg.Category.Commands(), Handlers: []messagestore.Handler{messagestore.On(c.send)}, Group: c.config.Group,
 	})}
 	for pause := range c.config.RetryAfter {
 		all = append(all, messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "sendEmail:retries-" + strconv.Itoa(pause+1), Category: sendemailmsg.Category, Handlers: []messagestore.Handler{messagestore.On(c.retry(pause))},
+			Name: "sendEmail:retries-" + strconv.Itoa(pause+1), Category: sendemailmsg.Category, Handlers: []messagestore.Handler{messagestore.On(c.retry(pause))}, Group: c.config.Group,
 		}))
 	}
 	return all

@@ -40,6 +40,8 @@ type Config struct {
 	// that it has ended, one way or another; several may call it at once. Nil: nobody wants
 	// to know.
 	Working func() (ended func())
+	// Group is the share of the work that this one does; the zero value is all of it.
+	Group messagestore.Group
 	// Log is told what was published and how long it took; nil logs nothing.
 	Log *slog.Logger
 }
@@ -78,16 +80,16 @@ func New(store *messagestore.Store, config Config) *Component {
 func (c *Component) Subscriptions() []*messagestore.Subscription {
 	return []*messagestore.Subscription{
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:commands", Category: publishingmsg.Category.Commands(), Handlers: c.commands(),
+			Name: "videoPublishing:commands", Category: publishingmsg.Category.Commands(), Handlers: c.commands(), Group: c.config.Group,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(), Concurrency: looksAtOnce,
+			Name: "videoPublishing:looking", Category: publishingmsg.Category, Handlers: c.looks(), Group: c.config.Group, Concurrency: looksAtOnce,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:transcoding", Category: publishingmsg.Category, Handlers: c.work(), Concurrency: c.config.AtOnce,
+			Name: "videoPublishing:transcoding", Category: publishingmsg.Category, Handlers: c.work(), Group: c.config.Group, Concurrency: c.config.AtOnce,
 		}),
 		messagestore.NewSubscription(c.store, messagestore.SubscriptionConfig{
-			Name: "videoPublishing:files", Category: publishingmsg.Category, Handlers: c.files(),
+			Name: "videoPublishing:files", Category: publishingmsg.Category, Handlers: c.files(), Group: c.config.Group,
 		}),
 	}
 }
