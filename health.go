@@ -104,7 +104,7 @@ func (p *program) readiness(ctx context.Context) healthAnswer {
 // on is behind. That says nothing of it where another process does the work, where somebody
 // has paused it, or where it waits for films or for a mail server.
 func late(s messagestore.Status, most time.Duration) bool {
-	return s.LagSeconds > most.Seconds() && s.State != messagestore.Standby && !s.Paused && kindOf(s) != working
+	return s.LagSeconds > most.Seconds() && s.State != messagestore.Standby && !s.Elsewhere && !s.Paused && kindOf(s) != working
 }
 
 func okOrAway(ok bool) string {

@@ -367,6 +367,12 @@ func healthOf(t *testing.T, s *site) (status int, h healthAnswer) {
 // firstFrame opens a stream and returns its first message.
 func firstFrame(t *testing.T, url string) string {
 	t.Helper()
+	return frameWith(t, url, "data:")
+}
+
+// frameWith opens a stream and returns its first message that has a text.
+func frameWith(t *testing.T, url, text string) string {
+	t.Helper()
 	request, err := http.NewRequestWithContext(within(t), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -379,11 +385,15 @@ func firstFrame(t *testing.T, url string) string {
 	var frame strings.Builder
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if lines.Text() == "" && strings.Contains(frame.String(), "data:") {
+		frame.WriteString(lines.Text() + "\n")
+		if lines.Text() != "" {
+			continue
+		}
+		if strings.Contains(frame.String(), text) {
 			return frame.String()
 		}
-		frame.WriteString(lines.Text() + "\n")
+		frame.Reset()
 	}
-	t.Fatalf("the stream ended: %v", lines.Err())
+	t.Fatalf("the stream ended without %s: %v", text, lines.Err())
 	return ""
 }

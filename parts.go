@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -40,8 +42,10 @@ func newShare(run []string, group string) (share, error) {
 	if !one {
 		member, members = "0", group
 	}
-	_, err := fmt.Sscanf(member+" "+members+"\n", "%d %d\n", &s.member, &s.members)
-	if err != nil || s.members < 1 || s.member < 0 || s.member > s.members || one && s.member == 0 {
+	var wrong [2]error
+	s.member, wrong[0] = strconv.Atoi(member)
+	s.members, wrong[1] = strconv.Atoi(members)
+	if errors.Join(wrong[:]...) != nil || s.members < 1 || s.member < 0 || s.member > s.members || one && s.member == 0 {
 		return s, fmt.Errorf("GROUP (--group) is %q: it takes one of how many this process is, like 2/5, or, where it runs no components, how many there are, like 5", group)
 	}
 	return s, nil

@@ -11,7 +11,7 @@ trap 'trap - EXIT INT TERM; kill $processes 2>/dev/null || true; wait' EXIT INT 
 begin() { # PORT PARTS
   bin/video-tutorials --port "$1" --run "$2" --no-demo &
   processes="$! $processes" # the first, which has the databases, ends last
-  until curl --silent --fail --output /dev/null "http://127.0.0.1:$1/health"; do
+  until bin/video-tutorials healthcheck --port "$1" >/dev/null 2>&1; do
     kill -0 "${processes%% *}" 2>/dev/null || exit 1
     sleep 0.2
   done
