@@ -74,7 +74,7 @@ func (s *site) does(subscription string) bool {
 func TestTheSystemInParts(t *testing.T) {
 	t.Parallel()
 	database, mails := dbtest.New(t), startMailServer(t)
-	env := append(environment(database), "SMTP_URL="+mails.url, "PATH=/nowhere")
+	env := append(environment(database), "SMTP_URL="+mails.url, "COOKIE_SECRET="+strings.Repeat("secret", 6), "PATH=/nowhere")
 	run := func(parts string) *site { return start(t, folder(t), env, "--run", parts) }
 	web, other, aggregators := run("web"), run("web"), run("aggregators")
 	active := run("identity,send-email")
