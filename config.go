@@ -28,6 +28,7 @@ import (
 type config struct {
 	AppName         string        `name:"app-name" env:"APP_NAME" default:"Video Tutorials" placeholder:"NAME" help:"Name of the site."`
 	Port            string        `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one."`
+	Drain           time.Duration `env:"DRAIN" default:"0s" placeholder:"LENGTH" help:"How long requests are still taken after the word to stop, while /ready says 503, like 10s: so long as a proxy or load balancer in front needs to hear that it should send nobody here any more."`
 	DatabaseURL     string        `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
 	MessageStoreURL string        `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
 	BaseURL         string        `name:"base-url" env:"BASE_URL" placeholder:"URL" help:"Address of the site as people reach it, for links in mails: https://videos.example; unset, http://localhost and the port."`
@@ -93,6 +94,9 @@ func (c config) check() (level slog.Level, err error) {
 	}
 	if port, err := strconv.Atoi(c.Port); err != nil || port < 0 || port > 65535 {
 		return level, fmt.Errorf("PORT (--port) is %q: it must be a number from 0 to 65535", c.Port)
+	}
+	if c.Drain < 0 {
+		return level, fmt.Errorf("DRAIN (--drain) is %s: it cannot be less than nothing", c.Drain)
 	}
 	if c.DataDir == "" {
 		return level, errors.New("DATA_DIR (--data-dir) is empty: it must name a folder")
