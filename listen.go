@@ -23,6 +23,10 @@ type entrance struct {
 	manager *serviceManager
 	site    net.Listener
 	port    string // of site
+
+	// Without DOMAIN both are nil, and site is plain HTTP.
+	certificates *certificates
+	plain        net.Listener // of HTTP where site is HTTPS
 }
 
 // listen takes the ports.
@@ -32,9 +36,20 @@ func (p *program) listen() (*entrance, error) {
 		return nil, err
 	}
 	e := &entrance{manager: manager}
-	if e.site, err = manager.listen(p.config.Port); err != nil {
+	if e.certificates, err = p.config.certificates(); err != nil {
 		e.close()
-		return nil, fmt.Errorf("PORT (--port) %s cannot be used: %w", p.config.Port, err)
+		return nil, err
+	}
+	setting, port := p.config.sitePort()
+	if e.site, err = manager.listen(port); err != nil {
+		e.close()
+		return nil, fmt.Errorf("%s %s cannot be used: %w", setting, port, err)
+	}
+	if e.certificates != nil {
+		if e.plain, err = manager.listen(p.config.HTTPPort); err != nil {
+			e.close()
+			return nil, fmt.Errorf("HTTP_PORT (--http-port) %s cannot be used: %w", p.config.HTTPPort, err)
+		}
 	}
 	if err := manager.unused(); err != nil {
 		e.close()
@@ -49,9 +64,28 @@ func (p *program) listen() (*entrance, error) {
 
 func (e *entrance) close() {
 	e.manager.close()
-	if e.site != nil {
-		e.site.Close()
+	for _, listener := range []net.Listener{e.site, e.plain} {
+		if listener != nil {
+			listener.Close()
+		}
 	}
+}
+
+// door is where this process can be asked without TLS whether it is alive.
+func (e *entrance) door() net.Addr {
+	if e.plain != nil {
+		return e.plain.Addr()
+	}
+	return e.site.Addr()
+}
+
+// serve lets visitors in until the socket of the site is closed.
+func (e *entrance) serve(server *http.Server) error {
+	if e.certificates == nil {
+		return server.Serve(e.site)
+	}
+	server.TLSConfig = e.certificates.manager.TLSConfig()
+	return server.ServeTLS(e.site, "", "")
 }
 
 // server returns one for strangers, with their limits.
@@ -74,7 +108,7 @@ func (p *program) serveVisitors(ctx context.Context, e *entrance) error {
 	server.ConnState, server.ConnContext = arrivals.state, arrivals.begin
 	server.RegisterOnShutdown(p.hub.Close)
 	defer context.AfterFunc(ctx, func() { e.site.Close() })()
-	if err := server.Serve(e.site); ctx.Err() == nil {
+	if err := e.serve(server); ctx.Err() == nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
@@ -162,9 +196,13 @@ func (a *arrivals) wait(ctx context.Context) {
 
 // visited is the site as a visitor reaches it.
 func (p *program) visited() http.Handler {
+	https := p.config.https()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.stopping.Load() { // a proxy that kept the connection would send the next request into its end
 			w.Header().Set("Connection", "close")
+		}
+		if https {
+			w.Header().Set("Strict-Transport-Security", strictTransport)
 		}
 		p.router.ServeHTTP(w, r)
 	})

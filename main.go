@@ -300,14 +300,15 @@ func (p *program) open(ctx context.Context) error {
 		return err
 	}
 	if p.baseURL == "" {
-		p.baseURL = p.config.baseURL(p.config.Port)
+		_, port := p.config.sitePort()
+		p.baseURL = p.config.baseURL(port)
 	}
 	mails, outboxDir, err := p.config.transport(p.baseURL)
 	if err != nil {
 		return err
 	}
 	p.mails = "sent by SMTP_URL"
-	if p.config.SMTPURL != "" && p.config.BaseURL == "" {
+	if p.config.SMTPURL != "" && p.config.BaseURL == "" && !p.config.https() {
 		p.log.Warn("BASE_URL is not set, so links in mails lead to this machine only", "links", p.baseURL)
 	}
 	if outboxDir != "" {
@@ -468,8 +469,12 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 		return nil
 	})
 	group.Go(func() error { return p.serveVisitors(ctx, entrance) })
+	group.Go(func() error { return p.servePlain(ctx, entrance) })
+	if entrance.certificates != nil {
+		group.Go(func() error { return entrance.certificates.follow(ctx, p.log) })
+	}
 	group.Go(func() error {
-		return entrance.manager.follow(ctx, p.log, "serving "+p.baseURL, func(ctx context.Context) error { return p.answers(ctx, entrance.site.Addr()) })
+		return entrance.manager.follow(ctx, p.log, "serving "+p.baseURL, func(ctx context.Context) error { return p.answers(ctx, entrance.door()) })
 	})
 	return group.Wait()
 }
@@ -489,8 +494,9 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 		dir = p.config.DataDir
 	}
 	fmt.Fprintf(out, "%s\n", p.config.AppName)
-	fmt.Fprintf(out, "  address       http://localhost:%s\n", port)
-	if p.config.BaseURL != "" {
+	address := config{Domain: p.config.Domain}.baseURL(port)
+	fmt.Fprintf(out, "  address       %s\n", address)
+	if p.baseURL != address {
 		fmt.Fprintf(out, "  reached at    %s\n", p.baseURL)
 	}
 	fmt.Fprintf(out, "  data folder   %s\n", dir)

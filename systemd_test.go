@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,35 +23,45 @@ import (
 	"videotutorials/db/dbtest"
 )
 
-// manager plays a service manager: it binds the socket of the site, starts the program with
-// it, and hears what the program says.
+// manager plays a service manager: it binds the sockets of the site, starts the program with
+// them, and hears what the program says.
 type manager struct {
-	t      *testing.T
-	socket *os.File
-	url    string
-	words  *net.UnixConn
-	path   string
+	t       *testing.T
+	sockets []*os.File
+	ports   []string
+	words   *net.UnixConn
+	path    string
 }
 
-func newManager(t *testing.T) *manager {
+func newManager(t *testing.T, sockets int) *manager {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	m := &manager{t: t, path: filepath.Join(t.TempDir(), "notify")}
+	for range sockets {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket, err := listener.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.Close() // the socket stays bound
+		t.Cleanup(func() { socket.Close() })
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.sockets, m.ports = append(m.sockets, socket), append(m.ports, port)
+	}
+	var err error
+	if m.words, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"}); err != nil {
 		t.Fatal(err)
 	}
-	socket, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close() // the socket stays bound
-	path := filepath.Join(t.TempDir(), "notify")
-	words, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { socket.Close(); words.Close() })
-	return &manager{t, socket, "http://" + listener.Addr().String(), words, path}
+	t.Cleanup(func() { m.words.Close() })
+	return m
 }
+
+func (m *manager) url() string { return "http://127.0.0.1:" + m.ports[0] }
 
 // start starts the program as its unit would, and does not wait for it.
 func (m *manager) start(database *dbtest.DB, env ...string) *site {
@@ -59,12 +70,13 @@ func (m *manager) start(database *dbtest.DB, env ...string) *site {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	s := &site{t: m.t, url: m.url, output: &output{grown: make(chan struct{})}, exited: make(chan error, 1)}
+	s := &site{t: m.t, output: &output{grown: make(chan struct{})}, exited: make(chan error, 1)}
 	// Only the process itself knows its number before it begins.
-	s.command = exec.Command("sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`, program, "--port", m.url[strings.LastIndex(m.url, ":")+1:])
+	s.command = exec.Command("sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0"`, program)
 	s.command.Dir = m.t.TempDir()
-	s.command.Env = append(append(environment(database), "PATH="+os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", "DATA_DIR="+folder(m.t), "LISTEN_FDS=1", "LISTEN_FDNAMES=any", "NOTIFY_SOCKET="+m.path), env...)
-	s.command.ExtraFiles = []*os.File{m.socket}
+	s.env = slices.Concat(environment(database), []string{"DATA_DIR=" + folder(m.t), "PORT=" + m.ports[0]}, env)
+	s.command.Env = slices.Concat(s.env, []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", fmt.Sprint("LISTEN_FDS=", len(m.sockets)), "LISTEN_FDNAMES=any", "NOTIFY_SOCKET=" + m.path})
+	s.command.ExtraFiles = m.sockets
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
 		m.t.Fatal(err)
@@ -96,10 +108,10 @@ func (m *manager) hears(s *site, word string) {
 // The program says when it can be asked, that it is alive, and that it stops.
 func TestServiceManagerHears(t *testing.T) {
 	t.Parallel()
-	m := newManager(t)
+	m := newManager(t, 1)
 	s := m.start(dbtest.New(t), "WATCHDOG_USEC=400000")
 	m.hears(s, "READY=1")
-	if a := get(t, m.url+"/"); a.status != http.StatusOK {
+	if a := get(t, m.url()+"/"); a.status != http.StatusOK {
 		t.Errorf("home once it is ready: %d", a.status)
 	}
 	for range 3 {
@@ -112,7 +124,7 @@ func TestServiceManagerHears(t *testing.T) {
 // One program after the other serves the same socket, and nobody who asks notices.
 func TestServiceManagerRestartsAndNobodyIsRefused(t *testing.T) {
 	t.Parallel()
-	m, database := newManager(t), dbtest.New(t)
+	m, database := newManager(t, 1), dbtest.New(t)
 	s := m.start(database)
 	m.hears(s, "READY=1")
 	ctx, stop := context.WithCancel(within(t))
@@ -124,7 +136,7 @@ func TestServiceManagerRestartsAndNobodyIsRefused(t *testing.T) {
 			defer transport.CloseIdleConnections()
 			client := &http.Client{Transport: transport}
 			for ctx.Err() == nil {
-				request, err := http.NewRequestWithContext(within(t), http.MethodGet, m.url+"/", nil)
+				request, err := http.NewRequestWithContext(within(t), http.MethodGet, m.url()+"/", nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -163,20 +175,20 @@ func TestServiceManagerRestartsAndNobodyIsRefused(t *testing.T) {
 // A socket where nothing is served would let everybody wait who connects.
 func TestServiceManagerWithAnotherPort(t *testing.T) {
 	t.Parallel()
-	m := newManager(t)
+	m := newManager(t, 1)
 	program, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ set, says string }{
-		"socket": {"LISTEN_FDS=1", "the service manager listens on " + strings.TrimPrefix(m.url, "http://")},
+		"socket": {"LISTEN_FDS=1", "the service manager listens on " + "127.0.0.1:" + m.ports[0]},
 		"number": {"LISTEN_FDS=x", `LISTEN_FDS="x"`},
 		"none":   {"LISTEN_FDS=2", "use socket 2 of the service manager"},
 		"time":   {"WATCHDOG_USEC=soon", `WATCHDOG_USEC="soon"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			command := exec.CommandContext(within(t), "sh", "-c", `LISTEN_PID=$$ exec "$0" --port 0`, program)
-			command.Dir, command.Env, command.ExtraFiles = t.TempDir(), []string{"PATH=" + os.Getenv("PATH"), c.set}, []*os.File{m.socket}
+			command.Dir, command.Env, command.ExtraFiles = t.TempDir(), []string{"PATH=" + os.Getenv("PATH"), c.set}, m.sockets
 			if out, err := command.CombinedOutput(); err == nil || !strings.Contains(string(out), c.says) {
 				t.Errorf("%v, want %q\n%s", err, c.says, out)
 			}
@@ -187,7 +199,7 @@ func TestServiceManagerWithAnotherPort(t *testing.T) {
 // A process that does not answer itself is not said to be ready nor alive.
 func TestServiceManagerHearsTheTruth(t *testing.T) {
 	t.Parallel()
-	m := newManager(t)
+	m := newManager(t, 1)
 	follow := serviceManager{socket: m.path, watchdog: 20 * time.Millisecond}
 	ctx, cancel := context.WithCancel(within(t))
 	ended := make(chan error, 1)
