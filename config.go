@@ -26,33 +26,38 @@ import (
 
 // config is what can be set, by flag or by environment.
 type config struct {
-	AppName         string        `name:"app-name" env:"APP_NAME" default:"Video Tutorials" placeholder:"NAME" help:"Name of the site."`
-	Port            string        `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one."`
-	DatabaseURL     string        `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
-	MessageStoreURL string        `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
-	BaseURL         string        `name:"base-url" env:"BASE_URL" placeholder:"URL" help:"Address of the site as people reach it, for links in mails: https://videos.example; unset, http://localhost and the port."`
-	CookieSecret    string        `name:"cookie-secret" env:"COOKIE_SECRET" placeholder:"SECRET" help:"At least 32 characters that sign cookies; unset, a secret is made and kept in the data folder. Replicas need the same one."`
-	IdentityKey     string        `name:"identity-key" env:"IDENTITY_KEY" placeholder:"KEY" help:"At least 32 characters by which e-mail addresses are found and links in mails are signed; unset, a key is made and kept in the data folder. It belongs to the message store and can never change."`
-	SMTPURL         string        `name:"smtp-url" env:"SMTP_URL" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; unset, mails are written as files."`
-	EmailDirectory  string        `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
-	Sender          string        `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
-	Environment     string        `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
-	XRay            string        `name:"xray" env:"XRAY" placeholder:"on|off" help:"on lets everybody see what their own clicks set off, by a switch in the corner of each page; off does not. Unset, it is on in development."`
-	TrustedProxies  string        `name:"trusted-proxies" env:"TRUSTED_PROXIES" placeholder:"NETWORKS" help:"Networks of proxies in front of the site, like 10.0.0.0/8,fd00::/8: what they say in X-Forwarded-For about where a visitor comes from is believed. Unset, nobody is."`
-	DataDir         string        `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, unfinished uploads, mails, the private Postgres, the cookie secret and the identity key."`
-	MediaBucket     string        `name:"media-bucket" env:"MEDIA_BUCKET" placeholder:"URL" help:"Bucket for videos, s3://name?region=eu-central-1, for many machines; credentials are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset, videos are files in the data folder."`
-	MaxUploadBytes  int64         `name:"max-upload-bytes" env:"MAX_UPLOAD_BYTES" default:"4294967296" placeholder:"BYTES" help:"Longest file that can be uploaded, in bytes."`
-	UploadQuota     int64         `name:"upload-quota-bytes" env:"UPLOAD_QUOTA_BYTES" default:"21474836480" placeholder:"BYTES" help:"How much one person may upload altogether, in bytes."`
-	MaxVideoLength  time.Duration `name:"max-video-length" env:"MAX_VIDEO_LENGTH" default:"4h" placeholder:"LENGTH" help:"Longest video that is taken, like 90m or 4h."`
-	Transcodes      int           `env:"TRANSCODES" default:"1" placeholder:"NUMBER" help:"How many videos are transcoded at the same time."`
-	OTLPEndpoint    string        `name:"otel-exporter-otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"Receiver of OpenTelemetry spans by OTLP over HTTP, like http://localhost:4318; unset, there are none."`
-	OpsAddress      string        `name:"ops-address" env:"OPS_ADDRESS" placeholder:"HOST:PORT" help:"Address for operators only, like 127.0.0.1:9090: metrics, profiles, health. Unset, there is none."`
-	ReadyLag        time.Duration `name:"ready-lag" env:"READY_LAG" default:"30s" placeholder:"LENGTH" help:"How old the oldest message that waits may be while /ready says ok, like 30s or 2m."`
-	LogFormat       string        `name:"log-format" env:"LOG_FORMAT" default:"text" placeholder:"NAME" help:"How the log is written: text or json."`
-	Run             []string      `env:"RUN" placeholder:"PARTS" help:"What of the system this process runs: web, components, aggregators, or any component or aggregator by its name, like identity,send-email. Unset, it runs everything."`
-	Group           string        `env:"GROUP" placeholder:"MEMBER/MEMBERS" help:"Shares the work of each component among several processes: 2/5 makes this one the second of five. A process that runs no components is told how many there are, like 5. All processes of a site have the same number."`
-	LogLevel        string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
-	Demo            bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
+	AppName          string        `name:"app-name" env:"APP_NAME" default:"Video Tutorials" placeholder:"NAME" help:"Name of the site."`
+	Port             string        `env:"PORT" default:"3000" placeholder:"PORT" help:"TCP port to serve on; 0 takes a free one. With DOMAIN, HTTPS_PORT and HTTP_PORT are instead of it."`
+	Domain           []string      `env:"DOMAIN" placeholder:"NAMES" help:"Names of the site, like videos.example,www.videos.example: it is served by HTTPS, with certificates that it gets from Let's Encrypt, whose terms are thereby accepted, and keeps in the data folder. The names must lead to this machine. Unset, it is served by HTTP."`
+	HTTPSPort        string        `name:"https-port" env:"HTTPS_PORT" default:"443" placeholder:"PORT" help:"With DOMAIN, TCP port for HTTPS."`
+	HTTPPort         string        `name:"http-port" env:"HTTP_PORT" default:"80" placeholder:"PORT" help:"With DOMAIN, TCP port for HTTP, which leads to HTTPS."`
+	ACMEDirectoryURL string        `name:"acme-directory-url" env:"ACME_DIRECTORY_URL" placeholder:"URL" help:"With DOMAIN, another authority to get certificates from by ACME."`
+	Drain            time.Duration `env:"DRAIN" default:"0s" placeholder:"LENGTH" help:"How long requests are still taken after the word to stop, while /ready says 503, like 10s: so long as a proxy or load balancer in front needs to hear that it should send nobody here any more."`
+	DatabaseURL      string        `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Postgres database for view data, postgres://…; set together with the next, or neither."`
+	MessageStoreURL  string        `name:"message-store-connection-string" env:"MESSAGE_STORE_CONNECTION_STRING" placeholder:"URL" help:"Postgres database for Message DB, postgres://…; with neither set, a private Postgres runs in the data folder."`
+	BaseURL          string        `name:"base-url" env:"BASE_URL" placeholder:"URL" help:"Address of the site as people reach it, for links in mails: https://videos.example; unset, https:// and the first name of DOMAIN, else http://localhost and the port."`
+	CookieSecret     string        `name:"cookie-secret" env:"COOKIE_SECRET" placeholder:"SECRET" help:"At least 32 characters that sign cookies; unset, a secret is made and kept in the data folder. Replicas need the same one."`
+	IdentityKey      string        `name:"identity-key" env:"IDENTITY_KEY" placeholder:"KEY" help:"At least 32 characters by which e-mail addresses are found and links in mails are signed; unset, a key is made and kept in the data folder. It belongs to the message store and can never change."`
+	SMTPURL          string        `name:"smtp-url" env:"SMTP_URL" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; unset, mails are written as files."`
+	EmailDirectory   string        `name:"email-directory" env:"EMAIL_DIRECTORY" placeholder:"FOLDER" help:"Folder for mails where there is no mail server; unset, outbox in the data folder."`
+	Sender           string        `name:"system-sender-email-address" env:"SYSTEM_SENDER_EMAIL_ADDRESS" placeholder:"ADDRESS" help:"Who mails are from; unset, no-reply at the host of the base URL."`
+	Environment      string        `env:"ENVIRONMENT" default:"production" placeholder:"NAME" help:"development or production; development shows the mails that were written as files to everybody, at /outbox."`
+	XRay             string        `name:"xray" env:"XRAY" placeholder:"on|off" help:"on lets everybody see what their own clicks set off, by a switch in the corner of each page; off does not. Unset, it is on in development."`
+	TrustedProxies   string        `name:"trusted-proxies" env:"TRUSTED_PROXIES" placeholder:"NETWORKS" help:"Networks of proxies in front of the site, like 10.0.0.0/8,fd00::/8: what they say in X-Forwarded-For about where a visitor comes from is believed. Unset, nobody is."`
+	DataDir          string        `name:"data-dir" env:"DATA_DIR" default:"./data" placeholder:"FOLDER" help:"Folder for everything that is kept: videos, unfinished uploads, mails, the private Postgres, the cookie secret and the identity key."`
+	MediaBucket      string        `name:"media-bucket" env:"MEDIA_BUCKET" placeholder:"URL" help:"Bucket for videos, s3://name?region=eu-central-1, for many machines; credentials are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset, videos are files in the data folder."`
+	MaxUploadBytes   int64         `name:"max-upload-bytes" env:"MAX_UPLOAD_BYTES" default:"4294967296" placeholder:"BYTES" help:"Longest file that can be uploaded, in bytes."`
+	UploadQuota      int64         `name:"upload-quota-bytes" env:"UPLOAD_QUOTA_BYTES" default:"21474836480" placeholder:"BYTES" help:"How much one person may upload altogether, in bytes."`
+	MaxVideoLength   time.Duration `name:"max-video-length" env:"MAX_VIDEO_LENGTH" default:"4h" placeholder:"LENGTH" help:"Longest video that is taken, like 90m or 4h."`
+	Transcodes       int           `env:"TRANSCODES" default:"1" placeholder:"NUMBER" help:"How many videos are transcoded at the same time."`
+	OTLPEndpoint     string        `name:"otel-exporter-otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"Receiver of OpenTelemetry spans by OTLP over HTTP, like http://localhost:4318; unset, there are none."`
+	OpsAddress       string        `name:"ops-address" env:"OPS_ADDRESS" placeholder:"HOST:PORT" help:"Address for operators only, like 127.0.0.1:9090: metrics, profiles, health. Unset, there is none."`
+	ReadyLag         time.Duration `name:"ready-lag" env:"READY_LAG" default:"30s" placeholder:"LENGTH" help:"How old the oldest message that waits may be while /ready says ok, like 30s or 2m."`
+	LogFormat        string        `name:"log-format" env:"LOG_FORMAT" default:"text" placeholder:"NAME" help:"How the log is written: text or json."`
+	Run              []string      `env:"RUN" placeholder:"PARTS" help:"What of the system this process runs: web, components, aggregators, or any component or aggregator by its name, like identity,send-email. Unset, it runs everything."`
+	Group            string        `env:"GROUP" placeholder:"MEMBER/MEMBERS" help:"Shares the work of each component among several processes: 2/5 makes this one the second of five. A process that runs no components is told how many there are, like 5. All processes of a site have the same number."`
+	LogLevel         string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
+	Demo             bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
 
 // readDotEnv sets what a file sets and the environment does not, and returns the names of
@@ -91,8 +96,14 @@ func (c config) check() (level slog.Level, err error) {
 	if strings.TrimSpace(c.AppName) == "" {
 		return level, errors.New("APP_NAME (--app-name) is empty: the site needs a name")
 	}
-	if port, err := strconv.Atoi(c.Port); err != nil || port < 0 || port > 65535 {
-		return level, fmt.Errorf("PORT (--port) is %q: it must be a number from 0 to 65535", c.Port)
+	if err := checkPort("PORT (--port)", c.Port); err != nil {
+		return level, err
+	}
+	if err := c.checkTLS(); err != nil {
+		return level, err
+	}
+	if c.Drain < 0 {
+		return level, fmt.Errorf("DRAIN (--drain) is %s: it cannot be less than nothing", c.Drain)
 	}
 	if c.DataDir == "" {
 		return level, errors.New("DATA_DIR (--data-dir) is empty: it must name a folder")
@@ -171,6 +182,13 @@ func (c config) check() (level slog.Level, err error) {
 	return level, nil
 }
 
+func checkPort(setting, set string) error {
+	if port, err := strconv.Atoi(set); err != nil || port < 0 || port > 65535 {
+		return fmt.Errorf("%s is %q: it must be a number from 0 to 65535", setting, set)
+	}
+	return nil
+}
+
 func (c config) mediaDir() string { return filepath.Join(c.DataDir, "media") }
 
 // uploadsDir holds unfinished uploads, transcodingDir the work on videos.
@@ -182,7 +200,18 @@ func (c config) baseURL(port string) string {
 	if c.BaseURL != "" {
 		return strings.TrimSuffix(c.BaseURL, "/")
 	}
+	if domains, err := c.domains(); err == nil && len(domains) > 0 {
+		return "https://" + hostAndPort(domains[0], port)
+	}
 	return "http://localhost:" + port
+}
+
+// sitePort returns the port that the site is served on, and how it is set.
+func (c config) sitePort() (setting, port string) {
+	if c.https() {
+		return "HTTPS_PORT (--https-port)", c.HTTPSPort
+	}
+	return "PORT (--port)", c.Port
 }
 
 // trustedProxies returns the networks that may say where a visitor comes from.

@@ -94,6 +94,9 @@ func (p *program) readiness(ctx context.Context) healthAnswer {
 			a.Reasons = append(a.Reasons, fmt.Sprintf("%s is %.0f s behind", s.Name, s.LagSeconds))
 		}
 	}
+	if p.stopping.Load() {
+		a.Reasons = append(a.Reasons, "this process is stopping")
+	}
 	if len(a.Reasons) > 0 {
 		a.Status = "unavailable"
 	}

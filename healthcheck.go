@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,12 +15,16 @@ const healthPatience = 5 * time.Second
 // healthcheck asks the site on this machine whether it is alive, for containers that have no
 // program of their own to ask with.
 func (p *program) healthcheck(ctx context.Context, out io.Writer) error {
-	if p.config.Port == "0" {
-		return errors.New("PORT (--port) is 0, which takes a free one: set it to the one that the site serves on")
+	setting, port := p.config.sitePort()
+	if p.config.https() { // where there is an answer without a certificate too
+		setting, port = "HTTP_PORT (--http-port)", p.config.HTTPPort
+	}
+	if port == "0" {
+		return fmt.Errorf("%s is 0, which takes a free one: set it to the one that the site serves on", setting)
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthPatience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", p.config.Port)+"/health", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", port)+"/health", nil)
 	if err != nil {
 		return fmt.Errorf("ask for the health: %w", err)
 	}

@@ -14,12 +14,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -109,6 +109,7 @@ type program struct {
 	viewsListener *messagestore.Listener
 	demo          *demo
 	router        *echo.Echo
+	stopping      atomic.Bool // nobody should be sent here any more
 }
 
 // component and aggregator are followed by their subscriptions, application is
@@ -299,14 +300,15 @@ func (p *program) open(ctx context.Context) error {
 		return err
 	}
 	if p.baseURL == "" {
-		p.baseURL = p.config.baseURL(p.config.Port)
+		_, port := p.config.sitePort()
+		p.baseURL = p.config.baseURL(port)
 	}
 	mails, outboxDir, err := p.config.transport(p.baseURL)
 	if err != nil {
 		return err
 	}
 	p.mails = "sent by SMTP_URL"
-	if p.config.SMTPURL != "" && p.config.BaseURL == "" {
+	if p.config.SMTPURL != "" && p.config.BaseURL == "" && !p.config.https() {
 		p.log.Warn("BASE_URL is not set, so links in mails lead to this machine only", "links", p.baseURL)
 	}
 	if outboxDir != "" {
@@ -416,52 +418,37 @@ func (p *program) close() {
 	}
 }
 
-// shutdownTime is how long requests under way may take when the program stops.
-const shutdownTime = 10 * time.Second
-
 func (p *program) serve(ctx context.Context, out io.Writer) error {
 	if err := assets.Check(); err != nil {
 		return err
 	}
 	// Taken first: a port that is in use is known before anything else is started.
-	listener, err := net.Listen("tcp", net.JoinHostPort("", p.config.Port))
+	entrance, err := p.listen()
 	if err != nil {
-		return fmt.Errorf("PORT (--port) %s cannot be used: %w", p.config.Port, err)
+		return err
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return fmt.Errorf("the address that is listened on: %w", err)
-	}
+	defer entrance.close()
 	ops, err := p.listenOps()
 	if err != nil {
 		return err
 	}
-	p.baseURL = p.config.baseURL(port)
+	p.baseURL = p.config.baseURL(entrance.port)
 	defer p.close()
 	if err := p.open(ctx); err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           p.router,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // broken connections of others
-	}
-	server.RegisterOnShutdown(p.hub.Close)
 	demoWanted := false
 	if p.private != nil && p.config.Demo {
 		if demoWanted, err = p.demo.wanted(ctx); err != nil {
 			return err
 		}
 	}
-	if err := p.announce(ctx, out, port); err != nil {
+	if err := p.announce(ctx, out, entrance.port); err != nil {
 		return err
 	}
 
+	ctx, stop := p.drained(ctx, entrance.manager)
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.subscriptions.Run(ctx) })
 	group.Go(func() error { return p.viewsListener.Run(ctx) })
@@ -481,21 +468,13 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 		}
 		return nil
 	})
+	group.Go(func() error { return p.serveVisitors(ctx, entrance) })
+	group.Go(func() error { return p.servePlain(ctx, entrance) })
+	if entrance.certificates != nil {
+		group.Go(func() error { return entrance.certificates.follow(ctx, p.log) })
+	}
 	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve: %w", err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if err := server.Shutdown(stopping); err != nil {
-			server.Close()
-			p.log.Warn("some requests were cut off", "error", err)
-		}
-		return nil
+		return entrance.manager.follow(ctx, p.log, "serving "+p.baseURL, func(ctx context.Context) error { return p.answers(ctx, entrance.door()) })
 	})
 	return group.Wait()
 }
@@ -515,8 +494,9 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 		dir = p.config.DataDir
 	}
 	fmt.Fprintf(out, "%s\n", p.config.AppName)
-	fmt.Fprintf(out, "  address       http://localhost:%s\n", port)
-	if p.config.BaseURL != "" {
+	address := config{Domain: p.config.Domain}.baseURL(port)
+	fmt.Fprintf(out, "  address       %s\n", address)
+	if p.baseURL != address {
 		fmt.Fprintf(out, "  reached at    %s\n", p.baseURL)
 	}
 	fmt.Fprintf(out, "  data folder   %s\n", dir)
