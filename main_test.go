@@ -373,11 +373,17 @@ func firstFrame(t *testing.T, url string) string {
 // frameWith opens a stream and returns its first message that has a text.
 func frameWith(t *testing.T, url, text string) string {
 	t.Helper()
+	return frameFor(t, http.DefaultClient, url, text)
+}
+
+// frameFor opens it as somebody.
+func frameFor(t *testing.T, client *http.Client, url, text string) string {
+	t.Helper()
 	request, err := http.NewRequestWithContext(within(t), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

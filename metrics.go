@@ -2,7 +2,7 @@ package main
 
 import (
 	"net/http"
-	"runtime/debug"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -80,17 +80,10 @@ func newMetrics(p *program) *metrics {
 
 // buildInfo says by its labels which build runs.
 func buildInfo() prometheus.Collector {
-	labels := prometheus.Labels{"version": "unknown", "revision": "unknown", "goversion": "unknown"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		labels["goversion"], labels["version"] = info.GoVersion, info.Main.Version
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				labels["revision"] = setting.Value
-			}
-		}
-	}
+	version, revision, _ := thisBuild()
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: metricsPrefix + "build_info", Help: "Always 1; the labels say which build this is.", ConstLabels: labels,
+		Name: metricsPrefix + "build_info", Help: "Always 1; the labels say which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
 }
 

@@ -90,7 +90,7 @@ func TestMetrics(t *testing.T) {
 	v.reached(page, "email-sent")
 	get(t, s.url+"/videos/"+messagestore.NewID()) // nobody's
 	ask(t, &http.Client{}, "BREW", s.url+"/", "", nil)
-	firstFrame(t, s.url+page+"/live") // its answer is counted when it ends
+	frameFor(t, v.client, s.url+page+"/live", "data:") // its answer is counted when it ends
 
 	var all scraped
 	var body string
@@ -119,6 +119,10 @@ func TestMetrics(t *testing.T) {
 	}
 	if all.of("video_tutorials_http_requests_total", "route", "/videos/:id", "status", "4xx") != 1 {
 		t.Error("a request for nothing is not counted")
+	}
+	version, err := commandOn(t, s, "--version")
+	if build := all["video_tutorials_build_info"][0].labels; err != nil || !strings.Contains(version, build["version"]+", commit "+build["revision"]+",") {
+		t.Errorf("the metrics tell of %v, --version of %s %v", build, version, err)
 	}
 	if n := len(all["video_tutorials_subscription_lag_seconds"]); n != subscriptions {
 		t.Errorf("%d subscriptions have a lag", n)

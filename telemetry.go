@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ func (p *program) answered(c echo.Context, a web.Answer) {
 	p.recorder.Request(a.Route, a.Status, a.Began, a.Ended, a.Wrote)
 	p.metrics.request(c, a)
 	if p.log.Enabled(c.Request().Context(), slog.LevelDebug) {
-		p.log.Debug("request answered", "trace_id", web.TraceID(c), "route", a.Route, "status", a.Status, "took", a.Ended.Sub(a.Began), "wrote", len(a.Wrote))
+		p.log.Debug("request answered", "trace_id", web.TraceOf(c), "route", a.Route, "status", a.Status, "took", a.Ended.Sub(a.Began), "wrote", len(a.Wrote))
 	}
 	if p.telemetry != nil {
 		p.telemetry.request(c, a)
@@ -89,14 +90,37 @@ func newTelemetry(ctx context.Context, endpoint, name string, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("send spans to OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
+	version, _, _ := thisBuild()
 	// What the environment sets, as OTEL_SERVICE_NAME, wins.
-	described, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", name)), resource.WithTelemetrySDK(), resource.WithFromEnv())
+	described, err := resource.New(ctx, resource.WithAttributes(
+		attribute.String("service.name", name), attribute.String("service.version", version), attribute.String("service.instance.id", messagestore.NewID()),
+	), resource.WithHost(), resource.WithProcessPID(), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, fmt.Errorf("describe this process for spans: %w", err)
 	}
+	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(exporter), sdktrace.WithResource(described), sdktrace.WithIDGenerator(spanIDs{})}
+	if sampler := os.Getenv("OTEL_TRACES_SAMPLER"); sampler == "traceidratio" || sampler == "parentbased_traceidratio" {
+		share, err := strconv.ParseFloat(os.Getenv("OTEL_TRACES_SAMPLER_ARG"), 64)
+		if err != nil || share < 0 || share > 1 {
+			return nil, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG is %q: with OTEL_TRACES_SAMPLER=%s it must be a share from 0 to 1, like 0.1", os.Getenv("OTEL_TRACES_SAMPLER_ARG"), sampler)
+		}
+		options = append(options, sdktrace.WithSampler(shareOfTraces{sdktrace.TraceIDRatioBased(share)}))
+	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("spans were lost", "error", err) }))
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described), sdktrace.WithIDGenerator(spanIDs{}))
+	provider := sdktrace.NewTracerProvider(options...)
 	return &telemetry{provider, provider.Tracer("videotutorials")}, nil
+}
+
+// shareOfTraces sends some of the traces, each of them whole: what it decides depends on a
+// trace's id alone, so all processes decide the same. The library's own takes for a random
+// number what in our ids, which are UUIDs, begins with two bits that never change.
+type shareOfTraces struct{ sdktrace.Sampler }
+
+// ShouldSample decides about the trace of a span.
+func (s shareOfTraces) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	sum := sha256.Sum256(p.TraceID[:])
+	copy(p.TraceID[:], sum[:])
+	return s.Sampler.ShouldSample(p)
 }
 
 // close sends what is left.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -25,12 +27,13 @@ type receiver struct {
 	*httptest.Server
 	mu    sync.Mutex
 	spans []*spans.Span
-	sent  bytes.Buffer // as text
+	from  map[*spans.Span]int64 // the number of the process that sent it
+	sent  bytes.Buffer          // as text
 }
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{}
+	r := &receiver{from: map[*spans.Span]int64{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		var body io.Reader = request.Body
 		if request.Header.Get("Content-Encoding") == "gzip" {
@@ -53,8 +56,17 @@ func newReceiver(t *testing.T) *receiver {
 		defer r.mu.Unlock()
 		r.sent.WriteString(export.String())
 		for _, resource := range export.ResourceSpans {
+			var process int64
+			for _, attribute := range resource.Resource.GetAttributes() {
+				if attribute.Key == "process.pid" {
+					process = attribute.Value.GetIntValue()
+				}
+			}
 			for _, scope := range resource.ScopeSpans {
 				r.spans = append(r.spans, scope.Spans...)
+				for _, s := range scope.Spans {
+					r.from[s] = process
+				}
 			}
 		}
 		w.Header().Set("Content-Type", "application/x-protobuf")
@@ -81,12 +93,21 @@ func (r *receiver) of(t *testing.T, traceID string) (map[string]*spans.Span, str
 	return found, r.sent.String()
 }
 
+// sentBy returns the number of the process that sent a span.
+func (r *receiver) sentBy(s *spans.Span) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int(r.from[s])
+}
+
 // TestSpansAreThoseOfTheMessages: a registration's spans have the ids that its messages'
-// metadata lead to, so two processes that never speak make one tree.
+// metadata lead to, so processes that never speak make one tree.
 func TestSpansAreThoseOfTheMessages(t *testing.T) {
 	t.Parallel()
 	to, database := newReceiver(t), dbtest.New(t)
-	s := start(t, folder(t), append(environment(database), "OTEL_EXPORTER_OTLP_ENDPOINT="+to.URL, "OTEL_BSP_SCHEDULE_DELAY=50"), "--no-demo")
+	env := append(environment(database), "OTEL_EXPORTER_OTLP_ENDPOINT="+to.URL, "OTEL_BSP_SCHEDULE_DELAY=50", "LOG_LEVEL=debug", "LOG_FORMAT=json")
+	s := start(t, folder(t), env, "--run", "web")
+	components, aggregators := start(t, folder(t), env, "--run", "components"), start(t, folder(t), env, "--run", "aggregators")
 	v := visit(t, s)
 	const email, caller = "ada@example.org", "4bf92f3577b34da6a3ce929d0e0e4736"
 	form := v.form("/register", "/register", "email", email, "password", "correct horse battery")
@@ -129,13 +150,13 @@ func TestSpansAreThoseOfTheMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, by := spanOf(m), parentOf(spanOf(m))
-		if s.Name != "write "+m.Type || by == nil {
-			t.Errorf("%s was written in %v by %v", m.Type, s, by)
+		written, by := spanOf(m), parentOf(spanOf(m))
+		if written.Name != "write "+m.Type || by == nil {
+			t.Errorf("%s was written in %v by %v", m.Type, written, by)
 			continue
 		}
 		if metadata.CausationMessagePosition == nil {
-			if by.Name != "POST /register" || len(by.ParentSpanId) > 0 || len(by.Links) != 1 || hex.EncodeToString(by.Links[0].TraceId) != caller {
+			if by.Name != "POST /register" || to.sentBy(by) != s.command.Process.Pid || len(by.ParentSpanId) > 0 || len(by.Links) != 1 || hex.EncodeToString(by.Links[0].TraceId) != caller {
 				t.Errorf("the request: %v", by)
 			}
 			continue
@@ -145,16 +166,30 @@ func TestSpansAreThoseOfTheMessages(t *testing.T) {
 			t.Fatalf("%s has no cause", m.Type)
 		}
 		cause := spanOf(messages[i]).SpanId
+		if to.sentBy(by) != components.command.Process.Pid {
+			t.Errorf("%q is of process %d", by.Name, to.sentBy(by))
+		}
 		if !bytes.Equal(by.ParentSpanId, cause) || !strings.HasPrefix(by.Name, "identity:") && !strings.HasPrefix(by.Name, "sendEmail:") {
 			t.Errorf("%s was written by %v, which is not about its cause", m.Type, by)
 		}
 	}
-	for _, s := range found {
-		if len(s.ParentSpanId) > 0 && parentOf(s) == nil {
-			t.Errorf("%q is an orphan", s.Name)
+	for _, one := range found {
+		if len(one.ParentSpanId) > 0 && parentOf(one) == nil {
+			t.Errorf("%q is an orphan", one.Name)
 		}
-		if s.EndTimeUnixNano < s.StartTimeUnixNano {
-			t.Errorf("%q ends before it begins", s.Name)
+		if one.EndTimeUnixNano < one.StartTimeUnixNano {
+			t.Errorf("%q ends before it begins", one.Name)
+		}
+		if name, _, _ := strings.Cut(one.Name, " "); name == "registrations" && to.sentBy(one) != aggregators.command.Process.Pid {
+			t.Errorf("%q is of process %d", one.Name, to.sentBy(one))
+		}
+	}
+	for process, says := range map[*site]string{s: "request answered", components: "message handled", aggregators: "message handled"} {
+		named := func(line string) bool {
+			return strings.Contains(line, `"msg":"`+says+`"`) && strings.Contains(line, `"trace_id":"`+traceID+`"`)
+		}
+		if !slices.ContainsFunc(strings.Split(process.output.String(), "\n"), named) {
+			t.Errorf("the log of %v does not name the trace", process.args)
 		}
 	}
 	v.get("/auth/log-in")
@@ -164,5 +199,26 @@ func TestSpansAreThoseOfTheMessages(t *testing.T) {
 	})
 	if _, sent := to.of(t, traceID); strings.Contains(sent, email) || strings.Contains(sent, person) || strings.Contains(sent, "emailAddress-") {
 		t.Error("a span holds what is personal")
+	}
+}
+
+// Where only some traces are sent, these are sent whole, and as many as was said.
+func TestAShareOfTheTraces(t *testing.T) {
+	t.Parallel()
+	const of = 2000
+	sampler, sent := shareOfTraces{sdktrace.TraceIDRatioBased(0.1)}, 0
+	for range of {
+		in := traceIDOf(messagestore.NewID())
+		root := sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: t.Context(), TraceID: in, Name: "POST /register", Kind: trace.SpanKindServer})
+		work := sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: t.Context(), TraceID: in, Name: "identity:commands Register", Kind: trace.SpanKindConsumer})
+		if root.Decision != work.Decision {
+			t.Fatalf("half of the trace %s is sent", in)
+		}
+		if root.Decision == sdktrace.RecordAndSample {
+			sent++
+		}
+	}
+	if sent < of/20 || sent > of*3/20 {
+		t.Errorf("%d of %d traces are sent", sent, of)
 	}
 }

@@ -8,20 +8,26 @@ import (
 // What `make dist` sets when it links the program.
 var version, commit, date string
 
-// versionLine tells which build this is: version, commit and the commit's date, which
-// the same sources always give.
-func versionLine() string {
-	version, commit, date := version, commit, date
-	if info, ok := debug.ReadBuildInfo(); ok && commit == "" {
-		version = cmp.Or(version, info.Main.Version)
+// thisBuild tells which build this is: version, commit and the commit's date, which the
+// same sources always give.
+func thisBuild() (v, revision, at string) {
+	v, revision, at = version, commit, date
+	if info, ok := debug.ReadBuildInfo(); ok && revision == "" {
+		v = cmp.Or(v, info.Main.Version)
 		for _, setting := range info.Settings {
 			switch setting.Key {
 			case "vcs.revision":
-				commit = setting.Value
+				revision = setting.Value
 			case "vcs.time":
-				date = setting.Value
+				at = setting.Value
 			}
 		}
 	}
-	return "video-tutorials " + cmp.Or(version, "(devel)") + ", commit " + cmp.Or(commit, "unknown") + ", " + cmp.Or(date, "date unknown")
+	return cmp.Or(v, "(devel)"), cmp.Or(revision, "unknown"), cmp.Or(at, "date unknown")
+}
+
+// versionLine tells it in one line.
+func versionLine() string {
+	v, revision, at := thisBuild()
+	return "video-tutorials " + v + ", commit " + revision + ", " + at
 }

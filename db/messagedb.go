@@ -181,7 +181,10 @@ func runMessageDBSteps(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
-const insufficientPrivilege = "42501"
+const (
+	insufficientPrivilege = "42501"
+	lockNotAvailable      = "55P03"
+)
 
 // sqlState returns the SQLSTATE that Postgres answered with, or "" where err is none of its errors.
 func sqlState(err error) string {

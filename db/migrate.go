@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/amacneil/dbmate/v2/pkg/dbmate"
 	dbmatepostgres "github.com/amacneil/dbmate/v2/pkg/driver/postgres"
@@ -100,7 +101,7 @@ func (s migrationSet) apply(ctx context.Context, databaseURL string, log *slog.L
 	if err != nil || len(pending) == 0 {
 		return err
 	}
-	migrateErr := mate.Migrate()
+	migrateErr := s.migrate(ctx, mate, log)
 	left, err := s.pending(mate)
 	if err != nil {
 		return errors.Join(migrateErr, err)
@@ -119,6 +120,29 @@ func (s migrationSet) apply(ctx context.Context, databaseURL string, log *slog.L
 		return fmt.Errorf("apply %s to the %s: this user may not change the schema; run the migrate command once as its owner (%w)", left[0], s.name, migrateErr)
 	default:
 		return fmt.Errorf("apply %s to the %s: %w", left[0], s.name, migrateErr)
+	}
+}
+
+// A migration that waits for a lock has everybody else wait behind it, as long as whoever holds it does: a backup reads
+// for minutes. So it gives way soon, and tries again.
+const (
+	migrationLockTimeout  = "3s"
+	migrationLockPause    = 2 * time.Second
+	migrationLockPatience = 10 * time.Minute
+)
+
+func (s migrationSet) migrate(ctx context.Context, mate *dbmate.DB, log *slog.Logger) error {
+	for began := time.Now(); ; {
+		err := mate.Migrate()
+		if sqlState(err) != lockNotAvailable || time.Since(began) > migrationLockPatience {
+			return err
+		}
+		log.WarnContext(ctx, "migration waits for a lock", "set", s.name)
+		select {
+		case <-time.After(migrationLockPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -174,6 +198,9 @@ func (d pgxDriver) Open() (*sql.DB, error) {
 		return nil, err
 	}
 	config.RuntimeParams["application_name"] = applicationName + " migrate"
+	if config.RuntimeParams["lock_timeout"] == "" {
+		config.RuntimeParams["lock_timeout"] = migrationLockTimeout
+	}
 	return stdlib.OpenDB(*config), nil
 }
 

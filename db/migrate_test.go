@@ -383,6 +383,55 @@ func TestMigrateIsCancelled(t *testing.T) {
 	}
 }
 
+// heard tells of each line that is logged.
+type heard chan string
+
+func (h heard) Write(line []byte) (int, error) {
+	h <- string(line)
+	return len(line), nil
+}
+
+// A migration that has to wait for somebody, as for a backup, lets everybody else pass meanwhile.
+func TestAMigrationGivesWay(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	const version = "20261123000004"
+	exec1(t, d.ViewsURL, `ALTER TABLE checkpoint DROP COLUMN skipped`)
+	exec1(t, d.ViewsURL, `DELETE FROM applied_view_migrations WHERE version = '`+version+`'`)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	reading, err := d.Views.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Rollback(ctx)
+	if _, err := reading.Exec(ctx, `SELECT FROM checkpoint`); err != nil {
+		t.Fatal(err)
+	}
+	says, ended := make(heard, 1000), make(chan error, 1)
+	go func() {
+		url := with(t, d.ViewsURL, map[string]string{"lock_timeout": "200ms"})
+		ended <- db.Migrate(ctx, url, d.MessageStoreURL, slog.New(slog.NewTextHandler(says, nil)))
+	}()
+	for line := ""; !strings.Contains(line, "migration waits for a lock"); {
+		select {
+		case line = <-says:
+		case err := <-ended:
+			t.Fatalf("ended by itself: %v", err)
+		}
+	}
+	exec1(t, d.ViewsURL, `INSERT INTO checkpoint (name) VALUES ('somebody else''s')`)
+	if err := reading.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if n := query[int](t, d.ViewsURL, `SELECT count(*)::int FROM checkpoint WHERE skipped = '{}'`); n == 0 {
+		t.Error("the migration was not applied")
+	}
+}
+
 func writeMessage(t *testing.T, d *dbtest.DB, stream string) {
 	t.Helper()
 	_, err := d.MessageStore.Exec(context.Background(), `SELECT write_message(gen_random_uuid()::text, $1, 'Happened', '{"n": 1}')`, stream)

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
+
+	"videotutorials/messagestore"
 )
 
 // TestEveryAnswerIsToldOf: once, with the status that the browser got.
@@ -32,6 +35,26 @@ func TestEveryAnswerIsToldOf(t *testing.T) {
 		router.ServeHTTP(answer, httptest.NewRequest(test.method, test.path, nil))
 		if len(told) != 1 || told[0].Route != test.route || told[0].Status != test.status || answer.Code != test.status || told[0].Ended.Before(told[0].Began) {
 			t.Errorf("%s %s: %d, told %+v", test.method, test.path, answer.Code, told)
+		}
+	}
+}
+
+// TestTheTraceOfARequest: the error page names the trace that a request has written in, for
+// nothing is found by another.
+func TestTheTraceOfARequest(t *testing.T) {
+	t.Parallel()
+	trace, own := messagestore.NewID(), ""
+	router := New(Config{Log: slog.New(slog.DiscardHandler), Answered: func(c echo.Context, _ Answer) { own = TraceID(c) }})
+	router.POST("/fails", func(echo.Context) error { return errors.New("broken") })
+	router.POST("/fails-late", func(c echo.Context) error {
+		c.Get(wroteKey).(*wrote).note(messagestore.Written{Metadata: messagestore.Metadata{TraceID: trace}})
+		return errors.New("broken")
+	})
+	for _, path := range []string{"/fails", "/fails-late"} {
+		answer := httptest.NewRecorder()
+		router.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, path, nil))
+		if page := answer.Body.String(); strings.Contains(page, trace) != (path == "/fails-late") || strings.Contains(page, own) != (path == "/fails") {
+			t.Errorf("%s: the request is %s, what it wrote %s:\n%s", path, own, trace, page)
 		}
 	}
 }

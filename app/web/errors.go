@@ -51,7 +51,7 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			return // whoever asked has gone
 		}
 		if status >= 500 {
-			log.Error("request failed", "trace_id", TraceID(c), "method", c.Request().Method, "route", c.Path(), "status", status, "error", messagestore.ErrorText(err))
+			log.Error("request failed", "trace_id", TraceOf(c), "method", c.Request().Method, "route", c.Path(), "status", status, "error", messagestore.ErrorText(err))
 		}
 		if c.Response().Committed {
 			return
@@ -78,7 +78,7 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 		}
 		problem.Status = status
 		if status >= 500 {
-			problem.TraceID = TraceID(c)
+			problem.TraceID = TraceOf(c)
 		}
 		c.Response().Header().Del(echo.HeaderContentLength)
 		c.Response().Header().Del(echo.HeaderCacheControl) // what the page would have had
@@ -87,7 +87,7 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			shown.XRay = x(c, false)
 		}
 		if err := Render(c, status, views.ErrorPage(shown, problem)); err != nil {
-			log.Warn("error page not sent", "trace_id", TraceID(c), "error", err)
+			log.Warn("error page not sent", "trace_id", TraceOf(c), "error", err)
 		}
 	}
 }

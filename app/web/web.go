@@ -235,6 +235,15 @@ func TraceID(c echo.Context) string {
 	return id
 }
 
+// TraceOf returns the id by which to look for what a request did: that of the trace which it
+// has written in, which may derive from a form, so that a second click is the same; else its own.
+func TraceOf(c echo.Context) string {
+	if all := Wrote(c); len(all) > 0 && all[0].Metadata.TraceID != "" {
+		return all[0].Metadata.TraceID
+	}
+	return TraceID(c)
+}
+
 const (
 	traceKey  = "trace_id"
 	configKey = "config"
