@@ -56,7 +56,8 @@ type site struct {
 	command *exec.Cmd
 	output  *output
 	exited  chan error
-	ended   bool // by the test
+	ended   bool   // by the test
+	program string // another build than this one
 }
 
 // output keeps what the program prints and lets a test wait for a line of it.
@@ -156,9 +157,12 @@ func (s *site) startAt(port string) {
 
 func (s *site) launchAt(port string) {
 	s.t.Helper()
-	program, err := built()
-	if err != nil {
-		s.t.Fatal(err)
+	program := s.program
+	if program == "" {
+		var err error
+		if program, err = built(); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	s.output, s.exited, s.ended = &output{grown: make(chan struct{})}, make(chan error, 1), false
 	s.command = exec.Command(program, s.args...)

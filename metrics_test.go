@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"gopkg.in/yaml.v3"
 
@@ -288,7 +287,7 @@ func wrongIn(all scraped, query string) (wrong []string) {
 		}
 		for _, matcher := range metric.LabelMatchers {
 			switch {
-			case matcher.Name == labels.MetricName:
+			case matcher.Name == "__name__":
 			case !has(metric.Name, matcher.Name):
 				say("%s has no label %s", metric.Name, matcher.Name)
 			case slices.Contains(few, matcher.Name):
