@@ -20,11 +20,11 @@ run: build ## Build and start the site to try it out; Ctrl-C stops it. Everythin
 	@exec bin/video-tutorials
 
 run-replicas: build ## Start the system in five processes behind a proxy: two for the web, two for the components.
-	@deploy/tools.sh ffmpeg caddy curl
+	@deploy/tools.sh caddy ffmpeg
 	@exec deploy/replicas/run.sh
 
 test: build ## Run everything: checks, unit tests, end-to-end tests in Chromium.
-	@deploy/tools.sh chromium ffmpeg
+	@deploy/tools.sh caddy chromium ffmpeg strip zstd
 	@$(MAKE) --no-print-directory lint
 	@# The whole program and Chromium first and by themselves: they need the machine.
 	@# Without the option every process under the race detector sleeps for a second when it ends.

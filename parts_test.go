@@ -124,7 +124,9 @@ func TestTheSystemInParts(t *testing.T) {
 	})
 
 	frame := make(chan string, 1)
-	go func() { frame <- frameWith(t, other.url+"/live?at=catalogue%3D0%2Cviewcounts%3D0&before=0", `data-videos-watched="1"`) }()
+	go func() {
+		frame <- frameWith(t, other.url+"/live?at=catalogue%3D0%2Cviewcounts%3D0&before=0", `data-videos-watched="1"`)
+	}()
 	until(t, "the page of the other replica is open", func() bool { _, h := healthOf(t, other); return h.OpenPages == 1 })
 	somebodyWatches(t, database, messagestore.NewID())
 	<-frame

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools.sh TOOL…: installs what is missing of chromium, ffmpeg, pgbench, strip, wrk and zstd where
+# tools.sh TOOL…: installs what is missing of caddy, chromium, ffmpeg, pgbench, strip, wrk and zstd where
 # it can (Debian, as root), and says in one line what is missing where it cannot.
 missing= packages=
 for tool; do
