@@ -488,6 +488,9 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 	chosen := "given by DATABASE_URL and MESSAGE_STORE_CONNECTION_STRING"
 	if p.private != nil {
 		chosen = "private " + p.private.Binaries.String()
+		if p.private.Binaries.Dir == "" {
+			chosen = "private Postgres that another process runs"
+		}
 	}
 	dir, err := filepath.Abs(p.config.DataDir)
 	if err != nil {
