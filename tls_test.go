@@ -263,3 +263,27 @@ func TestTLSSettings(t *testing.T) {
 		}
 	}
 }
+
+// Behind a proxy that ends TLS, cookies are for https only where the proxy is trusted.
+func TestTLSEndsAtAProxy(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	for _, c := range []struct {
+		args   []string
+		says   string
+		secure bool
+	}{{[]string{"--trusted-proxies", "127.0.0.0/8,::1/128"}, "https", true}, {[]string{"--trusted-proxies", "127.0.0.0/8,::1/128"}, "http", false}, {nil, "https", false}} {
+		s := startOn(t, database, c.args...)
+		a := ask(t, &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, http.MethodPost, s.url+"/auth/log-out", "application/x-www-form-urlencoded", nil, "X-Forwarded-Proto", c.says)
+		if cookie := a.header.Get("Set-Cookie"); cookie == "" || strings.Contains(cookie, "; Secure") != c.secure {
+			t.Errorf("%q, and %s: %q", c.args, c.says, cookie)
+		}
+		if to := a.header.Get("Location"); !strings.HasPrefix(to, "/") {
+			t.Errorf("leads to %q", to)
+		}
+		if a.header.Get("Strict-Transport-Security") != "" {
+			t.Error("promises https, which is the proxy's to promise")
+		}
+		s.stop()
+	}
+}
