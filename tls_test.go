@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/letsencrypt/pebble/v2/ca"
 	"github.com/letsencrypt/pebble/v2/db"
@@ -191,6 +192,15 @@ func TestTLSByDomain(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, "certificates"))
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder of the certificates: %v, %v", info, err)
+	}
+
+	checked := &program{config: config{Domain: []string{"videos.example"}, DataDir: dir}}
+	if f := checked.checkCertificates(within(t)); f.Status != "ok" || f.Says != "videos.example until "+first.TLS.PeerCertificates[0].NotAfter.Format(time.DateOnly) {
+		t.Errorf("doctor: %+v", f)
+	}
+	checked.config.DataDir = t.TempDir()
+	if f := checked.checkCertificates(within(t)); f.Status == "ok" || f.Mend == "" {
+		t.Errorf("doctor without certificates: %+v", f)
 	}
 
 	// Kept: the next program has it, whoever is away.
