@@ -24,7 +24,7 @@ run-replicas: build ## Start the system in five processes behind a proxy: two fo
 	@exec deploy/replicas/run.sh
 
 test: build ## Run everything: checks, unit tests, end-to-end tests in Chromium.
-	@deploy/tools.sh caddy chromium ffmpeg strip zstd
+	@deploy/tools.sh caddy chromium ffmpeg strip systemd-analyze zstd
 	@$(MAKE) --no-print-directory lint
 	@# The whole program and Chromium first and by themselves: they need the machine.
 	@# Without the option every process under the race detector sleeps for a second when it ends.

@@ -121,6 +121,26 @@ func databasesOf(t *testing.T, root string) *dbtest.DB {
 	return &dbtest.DB{Views: open("video_tutorials"), MessageStore: open("message_store")}
 }
 
+// asksForExecutableStack reports whether a program or library, if the file is one, is loaded
+// with a stack that can be executed.
+func asksForExecutableStack(t *testing.T, file string) bool {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil || !bytes.HasPrefix(content, []byte(elf.ELFMAG)) {
+		return false // a folder, or data
+	}
+	program, err := elf.NewFile(bytes.NewReader(content))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	for _, part := range program.Progs {
+		if part.Type == elf.PT_GNU_STACK {
+			return part.Flags&elf.PF_X != 0
+		}
+	}
+	return true // what does not say, does
+}
+
 // Copying one file to a machine with nothing on it, and starting it, is the whole
 // installation.
 func TestOneFileIsTheWholeInstallation(t *testing.T) {
@@ -171,6 +191,16 @@ func TestOneFileIsTheWholeInstallation(t *testing.T) {
 				t.Error("the view is lost")
 			}
 			s.stop()
+
+			programs, err := filepath.Glob(filepath.Join(root, "data", "postgres-programs", "*", "*", "*"))
+			if err != nil || len(programs) == 0 {
+				t.Fatalf("%v: %v", programs, err)
+			}
+			for _, file := range programs {
+				if asksForExecutableStack(t, file) {
+					t.Errorf("%s does not start where its unit forbids to execute what is written", file)
+				}
+			}
 
 			// What a disk or a crash did to the programs is mended.
 			damaged, err := filepath.Glob(filepath.Join(root, "data", "postgres-programs", "*", "lib", "libz.so.1"))

@@ -68,6 +68,9 @@ func (p *program) doctor(ctx context.Context, out io.Writer, asked doctorAsked) 
 		{"videos", p.checkMedia},
 		{"cookie secret", p.checkCookieSecret},
 	}
+	if p.config.https() {
+		checks = append(checks, check{"certificates", p.checkCertificates})
+	}
 	checks = append(p.checkDatabases(ctx), checks...)
 	findings := make([]finding, len(checks))
 	var running sync.WaitGroup
@@ -462,7 +465,7 @@ func (p *program) checkFFmpeg(context.Context) finding {
 }
 
 func (p *program) checkMails(ctx context.Context) finding {
-	port := p.config.Port
+	_, port := p.config.sitePort()
 	transport, outbox, err := p.config.transport(p.config.baseURL(port))
 	if err != nil {
 		return wrong("", "%v", err)
@@ -477,7 +480,7 @@ func (p *program) checkMails(ctx context.Context) finding {
 	if err := smtp.Check(ctx); err != nil {
 		return wrong("see that SMTP_URL (--smtp-url) has the right host, port, user and password, and that this machine may connect there", "%v", err)
 	}
-	if p.config.BaseURL == "" {
+	if p.config.BaseURL == "" && !p.config.https() {
 		return doubt("set BASE_URL (--base-url) to the address of the site as people reach it", "%s takes mails, but links in them lead to this machine only", smtp)
 	}
 	return fine("%s takes mails", smtp)

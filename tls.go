@@ -198,3 +198,33 @@ func hostAndPort(name, port string) string {
 	}
 	return net.JoinHostPort(name, port)
 }
+
+// checkCertificates looks at those that are kept, for doctor.
+func (p *program) checkCertificates(ctx context.Context) finding {
+	c, err := p.config.certificates()
+	if err != nil {
+		return wrong("", "%v", err)
+	}
+	var until []string
+	for _, name := range c.names {
+		kept, err := c.manager.Cache.Get(ctx, name)
+		if errors.Is(err, autocert.ErrCacheMiss) {
+			if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
+				return wrong("make the name lead to this machine", "%v", err)
+			}
+			return doubt("start the site, and see that its ports 443 and 80 are reached from the internet", "there is none for %s yet", name)
+		}
+		if err != nil {
+			return wrong("see that this user may read "+p.config.certificatesDir(), "%v", err)
+		}
+		pair, err := tls.X509KeyPair(kept, kept)
+		if err != nil {
+			return wrong("remove "+filepath.Join(p.config.certificatesDir(), name)+": the site gets another one", "what is kept for %s is none: %v", name, err)
+		}
+		if ends := pair.Leaf.NotAfter; time.Now().After(ends) {
+			return wrong("see what the log of the site says: the name must lead to this machine, and its ports 443 and 80 here", "the one for %s has ended on %s", name, ends.Format(time.DateOnly))
+		}
+		until = append(until, name+" until "+pair.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	return fine("%s", strings.Join(until, ", "))
+}

@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/letsencrypt/pebble/v2/ca"
 	"github.com/letsencrypt/pebble/v2/db"
@@ -193,6 +194,15 @@ func TestTLSByDomain(t *testing.T) {
 		t.Errorf("the folder of the certificates: %v, %v", info, err)
 	}
 
+	checked := &program{config: config{Domain: []string{"videos.example"}, DataDir: dir}}
+	if f := checked.checkCertificates(within(t)); f.Status != "ok" || f.Says != "videos.example until "+first.TLS.PeerCertificates[0].NotAfter.Format(time.DateOnly) {
+		t.Errorf("doctor: %+v", f)
+	}
+	checked.config.DataDir = t.TempDir()
+	if f := checked.checkCertificates(within(t)); f.Status == "ok" || f.Mend == "" {
+		t.Errorf("doctor without certificates: %+v", f)
+	}
+
 	// Kept: the next program has it, whoever is away.
 	stream.Body.Close()
 	browser.CloseIdleConnections()
@@ -261,5 +271,29 @@ func TestTLSSettings(t *testing.T) {
 		if got := (config{Domain: []string{"Bücher.example."}}).baseURL(port); got != want {
 			t.Errorf("the address is %s, want %s", got, want)
 		}
+	}
+}
+
+// Behind a proxy that ends TLS, cookies are for https only where the proxy is trusted.
+func TestTLSEndsAtAProxy(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	for _, c := range []struct {
+		args   []string
+		says   string
+		secure bool
+	}{{[]string{"--trusted-proxies", "127.0.0.0/8,::1/128"}, "https", true}, {[]string{"--trusted-proxies", "127.0.0.0/8,::1/128"}, "http", false}, {nil, "https", false}} {
+		s := startOn(t, database, c.args...)
+		a := ask(t, &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, http.MethodPost, s.url+"/auth/log-out", "application/x-www-form-urlencoded", nil, "X-Forwarded-Proto", c.says)
+		if cookie := a.header.Get("Set-Cookie"); cookie == "" || strings.Contains(cookie, "; Secure") != c.secure {
+			t.Errorf("%q, and %s: %q", c.args, c.says, cookie)
+		}
+		if to := a.header.Get("Location"); !strings.HasPrefix(to, "/") {
+			t.Errorf("leads to %q", to)
+		}
+		if a.header.Get("Strict-Transport-Security") != "" {
+			t.Error("promises https, which is the proxy's to promise")
+		}
+		s.stop()
 	}
 }

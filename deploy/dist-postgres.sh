@@ -36,11 +36,12 @@ for file in bin/postgres lib/postgresql/plpgsql.so lib/postgresql/pgcrypto.so li
 done | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p' | sort -u | xargs -I{} cp -L {} "$server/lib/"
 cp -L "$(ldd "$native/bin/postgres" | sed -n 's/^[[:space:]]*\(\/.*\) (0x.*/\1/p')" "$server/linker/postgres"
 # ICU's data are half of all of it, and our databases compare text without ICU: a library
-# without data takes its place. A collation of ICU cannot be used then.
+# without data takes its place. A collation of ICU cannot be used then. It asks for no stack
+# that can be executed, which a service manager may forbid.
 for icu in "$server"/lib/libicudata.so.*; do
   symbol=icudt${icu##*.}_dat
   printf '.section .rodata\n.globl %s\n.type %s,@object\n.size %s,64\n%s: .zero 64\n' "$symbol" "$symbol" "$symbol" "$symbol" | as -o "$work/icudata.o" -
-  ld -shared -soname "$(basename "$icu")" -o "$icu" "$work/icudata.o"
+  ld -shared -z noexecstack -soname "$(basename "$icu")" -o "$icu" "$work/icudata.o"
 done
 chmod -R u+rwX,go+rX,go-w "$server"
 chmod 755 "$server/bin/postgres" "$server/linker/postgres"

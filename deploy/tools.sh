@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools.sh TOOL…: installs what is missing of caddy, chromium, ffmpeg, pgbench, strip, wrk and zstd where
-# it can (Debian, as root), and says in one line what is missing where it cannot.
+# tools.sh TOOL…: installs what is missing of caddy, chromium, ffmpeg, pgbench, strip, systemd-analyze, wrk
+# and zstd where it can (Debian, as root), and says in one line what is missing where it cannot.
 missing= packages=
 for tool; do
   command -v "$tool" >/dev/null 2>&1 && continue
@@ -9,6 +9,7 @@ for tool; do
   case $tool in
     pgbench) packages="$packages postgresql-contrib" ;;
     strip) packages="$packages binutils" ;;
+    systemd-analyze) packages="$packages systemd" ;;
     *) packages="$packages $tool" ;;
   esac
 done

@@ -51,7 +51,7 @@ type Sessions struct {
 
 // NewSessions returns sessions signed with a secret of at least 32 bytes. Where secure
 // is set, browsers send the cookie over TLS only; without it they do so where they got
-// it over TLS. Without who nobody is ever signed in.
+// it over TLS, from here or from a trusted proxy. Without who nobody is ever signed in.
 func NewSessions(secret []byte, secure bool, who Who) *Sessions {
 	cookies := sessions.NewCookieStore(secret)
 	cookies.MaxAge(int(idle.Seconds()))
@@ -208,7 +208,7 @@ func (s *Sessions) Has(role string) echo.MiddlewareFunc {
 }
 
 // Secure reports whether a cookie is to be sent over TLS only.
-func (s *Sessions) Secure(c echo.Context) bool { return s.secure || c.IsTLS() }
+func (s *Sessions) Secure(c echo.Context) bool { return s.secure || byHTTPS(c) }
 
 // of returns the session of the request's cookie, an empty one where that is missing,
 // too old or no good.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -32,8 +33,8 @@ type Config struct {
 	// Sessions says who is signed in, for the head of each page; without it nobody is.
 	Sessions *Sessions
 	// TrustedProxies are the addresses of the proxies that requests come through: what
-	// they say in X-Forwarded-For is believed, and nobody else. Without any the client is
-	// whoever has connected.
+	// they say in X-Forwarded-For and X-Forwarded-Proto is believed, and nobody else.
+	// Without any the client is whoever has connected.
 	TrustedProxies []*net.IPNet
 	// Uploads are the routes that limit by themselves how much is sent to them.
 	Uploads []string
@@ -82,6 +83,24 @@ func clientAddress(trusted []*net.IPNet) echo.IPExtractor {
 		options = append(options, echo.TrustIPRange(proxies))
 	}
 	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// byHTTPS reports whether the visitor came by https, here or to the first of the proxies.
+func byHTTPS(c echo.Context) bool {
+	r := c.Request()
+	if r.TLS != nil {
+		return true
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	neighbour := net.ParseIP(host)
+	if neighbour == nil || !slices.ContainsFunc(configOf(c).TrustedProxies, func(n *net.IPNet) bool { return n.Contains(neighbour) }) {
+		return false
+	}
+	scheme, _, _ := strings.Cut(r.Header.Get(echo.HeaderXForwardedProto), ",")
+	return strings.EqualFold(strings.TrimSpace(scheme), "https")
 }
 
 // Get adds a route for GET and HEAD.

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +58,53 @@ func TestClientAddress(t *testing.T) {
 		router.ServeHTTP(answer, r)
 		if got := answer.Body.String(); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// Only a trusted proxy is believed that the visitor came to it by https.
+func TestForwardedScheme(t *testing.T) {
+	t.Parallel()
+	_, network, err := net.ParseCIDR("10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, peer string
+		header     []string
+		tls, want  bool
+	}{
+		{"a trusted proxy, https", "10.1.2.3:4711", []string{"https"}, false, true},
+		{"a trusted proxy, in capitals", "10.1.2.3:4711", []string{"HTTPS"}, false, true},
+		{"a trusted proxy, written as IPv6", "[::ffff:10.1.2.3]:4711", []string{"https"}, false, true},
+		{"a trusted proxy behind one with TLS", "10.1.2.3:4711", []string{"https, http"}, false, true},
+		{"a trusted proxy, http", "10.1.2.3:4711", []string{"http"}, false, false},
+		{"a trusted proxy, http, as it says last", "10.1.2.3:4711", []string{"http, https"}, false, false},
+		{"a trusted proxy that says nothing", "10.1.2.3:4711", nil, false, false},
+		{"a stranger", "198.51.100.7:4711", []string{"https"}, false, false},
+		{"a stranger in a private network", "192.168.1.2:4711", []string{"https"}, false, false},
+		{"a socket without an address", "@", []string{"https"}, false, false},
+		{"TLS to here", "198.51.100.7:4711", []string{"http"}, true, true},
+	} {
+		sessions := NewSessions([]byte(strings.Repeat("secret", 6)), false, nil)
+		router := New(Config{Log: slog.New(slog.DiscardHandler), TrustedProxies: []*net.IPNet{network}})
+		Get(router, "/", func(c echo.Context) error {
+			if _, err := sessions.ID(c); err != nil {
+				return err
+			}
+			return c.NoContent(http.StatusNoContent)
+		})
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = test.peer
+		r.Header[echo.HeaderXForwardedProto] = test.header
+		if test.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		answer := httptest.NewRecorder()
+		router.ServeHTTP(answer, r)
+		cookies := answer.Result().Cookies()
+		if len(cookies) != 1 || cookies[0].Secure != test.want {
+			t.Errorf("%s: %v, want Secure to be %t", test.name, cookies, test.want)
 		}
 	}
 }
