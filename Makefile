@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full lint
+.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full image lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -56,6 +56,9 @@ dist: $(GENERATED) ## Build the file to hand out, dist/video-tutorials-VERSION-l
 dist-full: db/embedded/version ## Build the same with Postgres inside, for machines like this one.
 	$(DIST_BUILD) -tags full -o dist/video-tutorials-full-$(VERSION)-linux-$(ARCHITECTURE) .
 	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
+
+image: ## Build the container image video-tutorials:VERSION, which deploy/docker/compose.yaml runs; it needs Docker.
+	docker build --file deploy/docker/Dockerfile --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(COMMITTED) --tag video-tutorials:$(VERSION) --tag video-tutorials .
 
 db/embedded/version: deploy/dist-postgres.sh package-lock.json $(shell find db/migrations -name '*.sql') db/datafolder.go | bin/video-tutorials
 	@deploy/tools.sh strip zstd
