@@ -322,12 +322,7 @@ func TestTheImageRuns(t *testing.T) {
 
 	database := dbtest.New(t)
 	env := relayed(t, database)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().String()[len("127.0.0.1:"):]
-	listener.Close()
+	port := freePort(t)
 
 	// What Docker does: processes of its own, /proc, /dev and a user.
 	user := in(last, "USER")[0].rest
@@ -346,8 +341,7 @@ func TestTheImageRuns(t *testing.T) {
 		c.WaitDelay = time.Second // what is in it may hold on to its output
 		return c
 	}
-	_, err = os.Stat(filepath.Join(root, "bin", "sh"))
-	if err == nil {
+	if _, err := os.Stat(filepath.Join(root, "bin", "sh")); err == nil {
 		t.Error("the image has a shell")
 	}
 	if os.Geteuid() == 0 {
@@ -374,6 +368,18 @@ func TestTheImageRuns(t *testing.T) {
 	f := newFilms(t)
 	id := owner.handIn(f.run("film.mp4", args(picture("640x360", 2), sound(2), h264, "-shortest")...), "In the image")
 	becomes(t, database, id, "published")
+}
+
+// freePort returns a port that nobody listens at.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
 }
 
 // relayed is what the program is told of a test's databases where it cannot reach their socket: they are at a port.
