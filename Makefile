@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full image beanstalk ecs lint
+.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full image beanstalk ecs sbom lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -66,6 +66,9 @@ beanstalk: dist ## Pack dist/video-tutorials-VERSION-beanstalk.zip, which Elasti
 
 ecs: ## Make deploy/ecs/template.json anew and check what must hold of it; fetches aws-cdk-lib.
 	cd deploy/ecs && npm ci && node app.js && npm test
+
+sbom: build ## List what the program is made of, with licences, also as dist/sbom.cdx.json (CycloneDX).
+	go run ./deploy/sbom bin/video-tutorials dist/sbom.cdx.json
 
 db/embedded/version: deploy/dist-postgres.sh package-lock.json $(shell find db/migrations -name '*.sql') db/datafolder.go | bin/video-tutorials
 	@deploy/tools.sh strip zstd
