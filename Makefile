@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that anyone needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full lint
+.PHONY: help run run-replicas test check build generate contracts bench screenshots dist dist-full image beanstalk ecs sbom lint
 export CGO_ENABLED ?= 0
 GO_SOURCES = $(shell git ls-files -co --exclude-standard '*.go' '*.sql' go.mod go.sum 2>/dev/null || find . -name '*.go' -o -name '*.sql')
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -24,7 +24,7 @@ run-replicas: build ## Start the system in five processes behind a proxy: two fo
 	@exec deploy/replicas/run.sh
 
 test: build ## Run everything: checks, unit tests, end-to-end tests in Chromium.
-	@deploy/tools.sh caddy chromium ffmpeg strip systemd-analyze zstd
+	@deploy/tools.sh caddy chromium ffmpeg nginx strip systemd-analyze unzip zip zstd
 	@$(MAKE) --no-print-directory lint
 	@# The whole program and Chromium first and by themselves: they need the machine.
 	@# Without the option every process under the race detector sleeps for a second when it ends.
@@ -56,6 +56,19 @@ dist: $(GENERATED) ## Build the file to hand out, dist/video-tutorials-VERSION-l
 dist-full: db/embedded/version ## Build the same with Postgres inside, for machines like this one.
 	$(DIST_BUILD) -tags full -o dist/video-tutorials-full-$(VERSION)-linux-$(ARCHITECTURE) .
 	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
+
+image: ## Build the container image video-tutorials:VERSION, which deploy/docker/compose.yaml runs; it needs Docker.
+	docker build --file deploy/docker/Dockerfile --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(COMMITTED) --tag video-tutorials:$(VERSION) --tag video-tutorials .
+
+beanstalk: dist ## Pack dist/video-tutorials-VERSION-beanstalk.zip, which Elastic Beanstalk is given.
+	@deploy/tools.sh zip
+	deploy/beanstalk.sh dist/video-tutorials-$(VERSION)-linux-$(ARCHITECTURE) dist/video-tutorials-$(VERSION)-beanstalk.zip
+
+ecs: ## Make deploy/ecs/template.json anew and check what must hold of it; fetches aws-cdk-lib.
+	cd deploy/ecs && npm ci && node app.js && npm test
+
+sbom: build ## List what the program is made of, with licences, also as dist/sbom.cdx.json (CycloneDX).
+	go run ./deploy/sbom bin/video-tutorials dist/sbom.cdx.json
 
 db/embedded/version: deploy/dist-postgres.sh package-lock.json $(shell find db/migrations -name '*.sql') db/datafolder.go | bin/video-tutorials
 	@deploy/tools.sh strip zstd

@@ -696,8 +696,13 @@ func TestOtherSitesCannotPost(t *testing.T) {
 	}
 }
 
-// routes are those of the program as it is put together, without anything running.
 func routes(t *testing.T) []*echo.Route {
+	t.Helper()
+	return assembled(t).router.Routes()
+}
+
+// assembled is the program as it is put together, without anything running.
+func assembled(t *testing.T) *program {
 	t.Helper()
 	p := &program{config: config{AppName: "Video Tutorials", DataDir: t.TempDir(), Environment: "development"}, log: slog.New(slog.DiscardHandler), baseURL: "http://localhost"}
 	mails, outboxDir, err := p.config.transport(p.baseURL)
@@ -706,7 +711,7 @@ func routes(t *testing.T) []*echo.Route {
 	}
 	p.store = messagestore.New(nil)
 	p.assemble(settings{&pgx.ConnConfig{}, &pgx.ConnConfig{}, []byte(strings.Repeat("secret", 6)), mails, outboxDir, nil})
-	return p.router.Routes()
+	return p
 }
 
 // After a log-in one lands where one was going, on this site.

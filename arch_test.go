@@ -36,6 +36,7 @@ var imports = []struct {
 	{"db", nil, []string{pgxModule}},
 	{"db/media", nil, []string{blobModule, awsModule}},
 	{"db/dbtest", []string{"db"}, []string{pgxModule}},
+	{"deploy/sbom", nil, nil},
 }
 
 const (

@@ -1,10 +1,11 @@
 #!/bin/sh
-# tools.sh TOOL…: installs what is missing of caddy, chromium, ffmpeg, pgbench, strip, systemd-analyze, wrk
-# and zstd where it can (Debian, as root), and says in one line what is missing where it cannot.
+# tools.sh TOOL…: installs what is missing of caddy, chromium, ffmpeg, nginx, pgbench, strip,
+# systemd-analyze, unzip, wrk, zip and zstd where it can (Debian, as root), and says in one line
+# what is missing where it cannot.
 missing= packages=
 for tool; do
   command -v "$tool" >/dev/null 2>&1 && continue
-  ls /usr/lib/postgresql/*/bin/"$tool" >/dev/null 2>&1 && continue
+  ls /usr/lib/postgresql/*/bin/"$tool" /usr/sbin/"$tool" 2>/dev/null | grep -q . && continue
   missing="$missing $tool"
   case $tool in
     pgbench) packages="$packages postgresql-contrib" ;;

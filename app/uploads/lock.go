@@ -66,7 +66,7 @@ func (l *lock) Lock(ctx context.Context, _ func()) error {
 // try reports whether the lock was free, and takes it.
 func (l *lock) try() (bool, error) {
 	name := l.folder.recordPath(l.id)
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // to write: a network file system locks nothing for itself alone without
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, handler.ErrNotFound
 	}
