@@ -232,7 +232,7 @@ func (p *program) assemble(settings settings) {
 		}
 	}
 	p.subscriptions = messagestore.NewSubscriptions(settings.listenMessages, p.log, all...)
-	p.heart = &heart{p.views, messagestore.NewID(), p.share.words(), p.subscriptions, p.log}
+	p.heart = &heart{p.views, messagestore.NewID(), p.share, p.subscriptions, p.log}
 	p.rebuilds = messagestore.NewRebuilds(p.store, p.views, p.log, all...)
 	p.subscriptions.Observe(p.observed)
 	p.subscriptions.Watch(p.admin.Woken)
@@ -442,6 +442,9 @@ func (p *program) serve(ctx context.Context, out io.Writer) error {
 		if demoWanted, err = p.demo.wanted(ctx); err != nil {
 			return err
 		}
+	}
+	if err := p.heart.begin(ctx); err != nil {
+		return err
 	}
 	if err := p.announce(ctx, out, entrance.port); err != nil {
 		return err

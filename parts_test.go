@@ -147,6 +147,9 @@ func TestAGroupSharesTheWork(t *testing.T) {
 	web := start(t, folder(t), env, "--run", "web,aggregators", "--group", "2")
 	one := start(t, folder(t), env, "--run", "components", "--group", "1/2")
 	two := start(t, folder(t), env, "--run", "components", "--group", "2/2")
+	if out, err := commandOn(t, web, "serve", "--run", "components", "--group", "1/3", "--port", "0"); err == nil || !strings.Contains(out, "--group") || !strings.Contains(out, "among 3 here and among 2") {
+		t.Errorf("another number of members: %v\n%s", err, out)
+	}
 	for i := range people {
 		a := &applicant{email: fmt.Sprintf("person-%d@example.test", i), url: web.url}
 		if err := a.apply(within(t)); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -26,9 +27,39 @@ const (
 type heart struct {
 	views         *pgxpool.Pool
 	id            string
-	parts         string
+	share         share
 	subscriptions *messagestore.Subscriptions
 	log           *slog.Logger
+}
+
+// begin says so for the first time. It refuses a process that shares the work of components
+// among another number than those that run: both would do the work on the same streams, and
+// a mail would go out twice.
+func (h *heart) begin(ctx context.Context) error {
+	if err := h.beat(ctx); err != nil {
+		return fmt.Errorf("list this process: %w", err)
+	}
+	var other admin.Process
+	var members int
+	err := h.views.QueryRow(ctx, `SELECT host, pid, members FROM process WHERE members <> $1 AND seen_at > now() - $2::interval LIMIT 1`,
+		h.share.among(), goneAfter).Scan(&other.Host, &other.PID, &members)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the processes: %w", err)
+	}
+	h.leave(ctx)
+	return fmt.Errorf("GROUP (--group) shares the work of components among %d here and among %d in process %d on %s: all processes of a site have the same number; stop the others first, and wait %s where they died", h.share.among(), members, other.PID, other.Host, goneAfter)
+}
+
+// leave takes this process from the list.
+func (h *heart) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, err := h.views.Exec(ctx, `DELETE FROM process WHERE id = $1`, h.id); err != nil {
+		h.log.Debug("this process is listed a little longer", "error", messagestore.ErrorText(err))
+	}
 }
 
 // Run says so every few seconds until ctx ends, and then that it does not any more. It
@@ -45,11 +76,7 @@ func (h *heart) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if _, err := h.views.Exec(ending, `DELETE FROM process WHERE id = $1`, h.id); err != nil {
-		h.log.Debug("this process is listed a little longer", "error", messagestore.ErrorText(err))
-	}
+	h.leave(ctx)
 	return nil
 }
 
@@ -65,10 +92,10 @@ func (h *heart) beat(ctx context.Context) error {
 		active[i].Parked = nil // everybody reads it where it is kept
 	}
 	_, err = h.views.Exec(ctx, `
-		WITH gone AS (DELETE FROM process WHERE seen_at < now() - $6::interval AND id <> $1)
-		INSERT INTO process (id, host, pid, parts, active) VALUES ($1, $2, $3, $4, $5)
+		WITH gone AS (DELETE FROM process WHERE seen_at < now() - $7::interval AND id <> $1)
+		INSERT INTO process (id, host, pid, parts, members, active) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (id) DO UPDATE SET active = EXCLUDED.active, seen_at = now()`,
-		h.id, host, os.Getpid(), h.parts, active, goneAfter)
+		h.id, host, os.Getpid(), h.share.words(), h.share.among(), active, goneAfter)
 	return err
 }
 
@@ -80,6 +107,9 @@ func (h *heart) processes(ctx context.Context) ([]admin.Process, error) {
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[admin.Process])
 }
+
+// among returns how many processes share the work of each component.
+func (s share) among() int { return max(1, s.members) }
 
 // words names what this process runs.
 func (s share) words() string {

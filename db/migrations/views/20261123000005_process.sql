@@ -7,6 +7,7 @@ CREATE TABLE process (
   host text NOT NULL,
   pid int NOT NULL,
   parts text NOT NULL,
+  members int NOT NULL,
   active jsonb NOT NULL,
   started_at timestamptz NOT NULL DEFAULT now(),
   seen_at timestamptz NOT NULL DEFAULT now()
