@@ -195,13 +195,22 @@ func (c config) mediaDir() string { return filepath.Join(c.DataDir, "media") }
 func (c config) uploadsDir() string     { return filepath.Join(c.DataDir, "uploads") }
 func (c config) transcodingDir() string { return filepath.Join(c.DataDir, "transcoding") }
 
-// baseURL returns the address of the site as people reach it, without a slash at the end.
-func (c config) baseURL(port string) string {
+// publicURL returns the address of the site as people reach it, without a slash at the end;
+// empty where nobody has said it.
+func (c config) publicURL() string {
 	if c.BaseURL != "" {
 		return strings.TrimSuffix(c.BaseURL, "/")
 	}
 	if domains, err := c.domains(); err == nil && len(domains) > 0 {
-		return "https://" + hostAndPort(domains[0], port)
+		return "https://" + hostAndPort(domains[0], c.HTTPSPort)
+	}
+	return ""
+}
+
+// baseURL returns the address of the site that links begin with.
+func (c config) baseURL(port string) string {
+	if public := c.publicURL(); public != "" {
+		return public
 	}
 	return "http://localhost:" + port
 }

@@ -480,7 +480,7 @@ func (p *program) checkMails(ctx context.Context) finding {
 	if err := smtp.Check(ctx); err != nil {
 		return wrong("see that SMTP_URL (--smtp-url) has the right host, port, user and password, and that this machine may connect there", "%v", err)
 	}
-	if p.config.BaseURL == "" && !p.config.https() {
+	if p.config.publicURL() == "" {
 		return doubt("set BASE_URL (--base-url) to the address of the site as people reach it", "%s takes mails, but links in them lead to this machine only", smtp)
 	}
 	return fine("%s takes mails", smtp)

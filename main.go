@@ -308,7 +308,7 @@ func (p *program) open(ctx context.Context) error {
 		return err
 	}
 	p.mails = "sent by SMTP_URL"
-	if p.config.SMTPURL != "" && p.config.BaseURL == "" && !p.config.https() {
+	if p.config.SMTPURL != "" && p.config.publicURL() == "" {
 		p.log.Warn("BASE_URL is not set, so links in mails lead to this machine only", "links", p.baseURL)
 	}
 	if outboxDir != "" {
@@ -500,7 +500,10 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 		dir = p.config.DataDir
 	}
 	fmt.Fprintf(out, "%s\n", p.config.AppName)
-	address := config{Domain: p.config.Domain}.baseURL(port)
+	address := "http://localhost:" + port
+	if p.config.https() {
+		address = config{Domain: p.config.Domain, HTTPSPort: port}.publicURL()
+	}
 	fmt.Fprintf(out, "  address       %s\n", address)
 	if p.baseURL != address {
 		fmt.Fprintf(out, "  reached at    %s\n", p.baseURL)

@@ -28,13 +28,15 @@ func (c config) checkTLS() error {
 	if _, err := c.domains(); err != nil {
 		return err
 	}
-	if err := checkPort("HTTPS_PORT (--https-port)", c.HTTPSPort); err != nil {
-		return err
+	for setting, port := range map[string]string{"HTTPS_PORT (--https-port)": c.HTTPSPort, "HTTP_PORT (--http-port)": c.HTTPPort} {
+		if err := checkPort(setting, port); err != nil {
+			return err
+		}
+		if port == "0" { // links and the authority have to know them
+			return fmt.Errorf("%s is 0: it must be the one that people come to", setting)
+		}
 	}
-	if err := checkPort("HTTP_PORT (--http-port)", c.HTTPPort); err != nil {
-		return err
-	}
-	if c.HTTPSPort == c.HTTPPort && c.HTTPPort != "0" {
+	if c.HTTPSPort == c.HTTPPort {
 		return fmt.Errorf("HTTPS_PORT (--https-port) and HTTP_PORT (--http-port) are both %s: they must differ", c.HTTPPort)
 	}
 	if u, err := url.Parse(c.ACMEDirectoryURL); c.ACMEDirectoryURL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
@@ -58,19 +60,24 @@ func (c config) domains() (names []string, err error) {
 	return names, nil
 }
 
-// https reports whether the site is served by HTTPS.
+// https reports whether this process serves the site by HTTPS. One that runs other parts
+// only, maybe on another machine, needs the domains for links.
 func (c config) https() bool {
 	names, err := c.domains()
-	return err == nil && len(names) > 0
+	if err != nil || len(names) == 0 {
+		return false
+	}
+	share, err := newShare(c.Run, "")
+	return err == nil && share.runs(partWeb)
 }
 
 func (c config) certificatesDir() string { return filepath.Join(c.DataDir, "certificates") }
 
 // certificates returns what gets them for the domains, keeps them in the data folder and
-// renews them; nil where there are no domains.
+// renews them; nil where this process needs none.
 func (c config) certificates() (*certificates, error) {
 	names, err := c.domains()
-	if err != nil || len(names) == 0 {
+	if err != nil || !c.https() {
 		return nil, err
 	}
 	client := &acme.Client{DirectoryURL: c.ACMEDirectoryURL, UserAgent: "video-tutorials"}

@@ -204,9 +204,11 @@ func TestTLSByDomain(t *testing.T) {
 	}
 
 	// Kept: the next program has it, whoever is away.
-	stream.Body.Close()
-	browser.CloseIdleConnections()
 	s.stop()
+	if _, err := io.Copy(io.Discard, stream.Body); err != nil {
+		t.Errorf("the stream does not end in order: %v", err)
+	}
+	browser.CloseIdleConnections()
 	s = m.start(database, slices.Concat(m.domain(authority, dir), []string{"ACME_DIRECTORY_URL=https://127.0.0.1:1/"})...)
 	m.hears(s, "READY=1")
 	if again, _ := home(); !again.TLS.PeerCertificates[0].Equal(first.TLS.PeerCertificates[0]) {
@@ -260,6 +262,7 @@ func TestTLSSettings(t *testing.T) {
 		{config{HTTPSPort: "https", HTTPPort: "80"}, `HTTPS_PORT (--https-port) is "https"`},
 		{config{HTTPSPort: "443", HTTPPort: "-1"}, `HTTP_PORT (--http-port) is "-1"`},
 		{config{HTTPSPort: "443", HTTPPort: "443"}, "are both 443"},
+		{config{HTTPSPort: "443", HTTPPort: "0"}, "HTTP_PORT (--http-port) is 0"},
 		{config{HTTPSPort: "443", HTTPPort: "80", ACMEDirectoryURL: "http://authority.example"}, "ACME_DIRECTORY_URL (--acme-directory-url)"},
 	} {
 		err := c.config.checkTLS()
@@ -268,8 +271,17 @@ func TestTLSSettings(t *testing.T) {
 		}
 	}
 	for port, want := range map[string]string{"443": "https://xn--bcher-kva.example", "8443": "https://xn--bcher-kva.example:8443"} {
-		if got := (config{Domain: []string{"Bücher.example."}}).baseURL(port); got != want {
+		c := config{Domain: []string{"Bücher.example."}, HTTPSPort: port}
+		if got := c.baseURL("3000"); got != want || !c.https() {
 			t.Errorf("the address is %s, want %s", got, want)
+		}
+		// The process that writes the mails knows the same address, and is not the one that serves it.
+		c.Run = []string{"components"}
+		if got := c.baseURL("3000"); got != want || c.https() {
+			t.Errorf("components: the address is %s, want %s", got, want)
+		}
+		if setting, port := c.sitePort(); setting != "PORT (--port)" || port != c.Port {
+			t.Errorf("components: served on %s %s", setting, port)
 		}
 	}
 }
