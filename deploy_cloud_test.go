@@ -320,8 +320,8 @@ func TestECS(t *testing.T) {
 			}
 		}
 		for _, m := range c.MountPoints {
-			if own := (config{DataDir: d.env["DATA_DIR"]}).uploadsDir(); m.ContainerPath != own {
-				t.Errorf("%s shares %s, and uploads are in %s", d.name, m.ContainerPath, own)
+			if m.ContainerPath != d.env["DATA_DIR"] {
+				t.Errorf("%s shares %s, and DATA_DIR is %s", d.name, m.ContainerPath, d.env["DATA_DIR"])
 			}
 		}
 		if c.StopTimeout <= shutdownTime.Seconds() {

@@ -195,12 +195,13 @@ export class VideoTutorials extends Stack {
     const components = part('Components', { command: ['serve', '--run', 'components'], cpu: 2048, memoryLimitMiB: 4096, ephemeralStorageGiB: 60, desiredCount: 2 })
     const aggregators = part('Aggregators', { command: ['serve', '--run', 'aggregators'], cpu: 256, memoryLimitMiB: 512, desiredCount: 2 })
 
-    // Web tasks share what is uploaded and not finished, so that a person may be sent to any of them.
+    // Web tasks share what is uploaded and not finished, so that a person may be sent to any of them. The whole folder is
+    // shared, in which they keep nothing else: a mount inside the image's own volume might lie below it.
     web.taskDefinition.addVolume({
       name: 'uploads',
       efsVolumeConfiguration: { fileSystemId: uploads.fileSystemId, transitEncryption: 'ENABLED', authorizationConfig: { accessPointId: access.accessPointId, iam: 'ENABLED' } },
     })
-    web.taskDefinition.defaultContainer.addMountPoints({ sourceVolume: 'uploads', containerPath: '/data/uploads', readOnly: false })
+    web.taskDefinition.defaultContainer.addMountPoints({ sourceVolume: 'uploads', containerPath: '/data', readOnly: false })
     uploads.grantReadWrite(web.taskDefinition.taskRole)
     uploads.connections.allowDefaultPortFrom(web)
     return { web, components, aggregators, views: views.server, messages: messages.server, log, cluster }

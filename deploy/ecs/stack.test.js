@@ -65,7 +65,7 @@ test('every task may read the bucket and its own secrets, and stops in order', (
     assert.equal(s.DesiredCount ?? 2, 2)
   }
   template.hasResourceProperties('AWS::ECS::TaskDefinition', {
-    ContainerDefinitions: [Match.objectLike({ Command: ['serve', '--run', 'web'], MountPoints: [{ ContainerPath: '/data/uploads', ReadOnly: false, SourceVolume: 'uploads' }] })],
+    ContainerDefinitions: [Match.objectLike({ Command: ['serve', '--run', 'web'], MountPoints: [{ ContainerPath: '/data', ReadOnly: false, SourceVolume: 'uploads' }] })],
   })
 })
 
