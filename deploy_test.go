@@ -36,7 +36,7 @@ type deployed struct {
 
 // fromElsewhere are variables that are not the program's own but read by its libraries, or
 // by what starts it.
-var fromElsewhere = []string{"PATH", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD", "SITE_NAME", "DOMAIN"}
+var fromElsewhere = []string{"PATH", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD", "SITE_NAME"}
 
 // variables are those that the program reads.
 func variables(t *testing.T) (names []string) {

@@ -91,7 +91,7 @@ func TestGuides(t *testing.T) {
 			}
 		}
 		for _, name := range files.FindAllString(b.text, -1) {
-			if _, err := os.Stat(name); err != nil && !slices.Contains([]string{"deploy/docker/.env", ".ebextensions/https.config"}, name) && !strings.HasPrefix(name, "deploy/systemd/") {
+			if _, err := os.Stat(name); err != nil && !slices.Contains([]string{"deploy/docker/.env", ".ebextensions/https.config"}, name) {
 				t.Errorf("%s names %s, which does not exist", b.document, name)
 			}
 		}
