@@ -54,6 +54,7 @@ dist: $(GENERATED) ## Build the file to hand out, dist/video-tutorials-VERSION-l
 	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
 
 dist-full: db/embedded/version ## Build the same with Postgres inside, for machines like this one.
+	@test "$(ARCHITECTURE)" = "$$(go env GOHOSTARCH)" || { echo "a full build is made on a machine of its kind: this one is $$(go env GOHOSTARCH)"; exit 1; }
 	$(DIST_BUILD) -tags full -o dist/video-tutorials-full-$(VERSION)-linux-$(ARCHITECTURE) .
 	@cd dist && sha256sum video-tutorials-* > SHA256SUMS
 
@@ -72,7 +73,6 @@ sbom: build ## List what the program is made of, with licences, also as dist/sbo
 
 db/embedded/version: deploy/dist-postgres.sh package-lock.json $(shell find db/migrations -name '*.sql') db/datafolder.go | bin/video-tutorials
 	@deploy/tools.sh strip zstd
-	@test "$(ARCHITECTURE)" = "$$(go env GOHOSTARCH)" || { echo "a full build is made on a machine of its kind: this one is $$(go env GOHOSTARCH)"; exit 1; }
 	deploy/dist-postgres.sh bin/video-tutorials db/embedded
 
 lint:

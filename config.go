@@ -55,7 +55,7 @@ type config struct {
 	ReadyLag         time.Duration `name:"ready-lag" env:"READY_LAG" default:"30s" placeholder:"LENGTH" help:"How old the oldest message that waits may be while /ready says ok, like 30s or 2m."`
 	LogFormat        string        `name:"log-format" env:"LOG_FORMAT" default:"text" placeholder:"NAME" help:"How the log is written: text or json."`
 	Run              []string      `env:"RUN" placeholder:"PARTS" help:"What of the system this process runs: web, components, aggregators, or any component or aggregator by its name, like identity,send-email. Unset, it runs everything."`
-	Group            string        `env:"GROUP" placeholder:"MEMBER/MEMBERS" help:"Shares the work of each component among several processes: 2/5 makes this one the second of five. A process that runs no components is told how many there are, like 5. All processes of a site have the same number."`
+	Group            string        `env:"COMPONENT_GROUP" placeholder:"MEMBER/MEMBERS" help:"Shares the work of each component among several processes: 2/5 makes this one the second of five. A process that runs no components is told how many there are, like 5. All processes of a site have the same number."`
 	LogLevel         string        `name:"log-level" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	Demo             bool          `name:"demo" negatable:"" default:"true" help:"Make the demo lessons on the first run with a private Postgres."`
 }
@@ -100,6 +100,9 @@ func (c config) check() (level slog.Level, err error) {
 		return level, err
 	}
 	if err := c.checkTLS(); err != nil {
+		return level, err
+	}
+	if _, err := newShare(c.Run, c.Group); err != nil {
 		return level, err
 	}
 	if c.Drain < 0 {

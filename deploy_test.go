@@ -99,7 +99,7 @@ func accepted(t *testing.T, file string, processes ...deployed) {
 		if set := d.env["RUN"]; set != "" && len(run) == 0 {
 			run = strings.Split(set, ",")
 		}
-		part, err := newShare(run, d.env["GROUP"])
+		part, err := newShare(run, d.env["COMPONENT_GROUP"])
 		if err == nil {
 			err = part.check(status)
 		}

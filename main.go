@@ -336,7 +336,19 @@ func (p *program) open(ctx context.Context) error {
 	if p.share, err = newShare(p.config.Run, p.config.Group); err != nil {
 		return err
 	}
+	if p.joins { // the processes that are there do what it asks for
+		n, err := members(ctx, p.views)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			p.share = share{members: n}
+		}
+	}
 	p.assemble(settings{listenMessages, listenViews, secret, mails, outboxDir, proxies})
+	if p.joins {
+		return nil
+	}
 	return p.share.check(p.subscriptions.Status())
 }
 

@@ -46,7 +46,7 @@ func newShare(run []string, group string) (share, error) {
 	s.member, wrong[0] = strconv.Atoi(member)
 	s.members, wrong[1] = strconv.Atoi(members)
 	if errors.Join(wrong[:]...) != nil || s.members < 1 || s.member < 0 || s.member > s.members || one && s.member == 0 {
-		return s, fmt.Errorf("GROUP (--group) is %q: it takes one of how many this process is, like 2/5, or, where it runs no components, how many there are, like 5", group)
+		return share{}, fmt.Errorf("COMPONENT_GROUP (--group) is %q: it takes one of how many this process is, like 2/5, or, where it runs no components, how many there are, like 5", group)
 	}
 	return s, nil
 }
@@ -77,7 +77,8 @@ func (s share) does(name string, group messagestore.Group) bool {
 // counts reports whether this process does the work of an aggregator.
 func (s share) counts(name string) bool { return s.runs(partAggregators) || s.runs(name) }
 
-// check refuses a part that there is not.
+// check refuses a part that there is not, and a process that shares the work of components
+// without saying which share is its own.
 func (s share) check(subscriptions []messagestore.Status) error {
 	known := []string{partWeb, partComponents, partAggregators}
 	for _, status := range subscriptions {
@@ -92,6 +93,11 @@ func (s share) check(subscriptions []messagestore.Status) error {
 	for _, name := range s.names() {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("RUN (--run) names %q, which is no part of the system: there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	for _, status := range subscriptions {
+		if s.members > 1 && s.member == 0 && !status.Projection && (s.runs(partComponents) || s.runs(componentOf(status.Name))) {
+			return fmt.Errorf("COMPONENT_GROUP (--group) is %d, and this process runs components: say also which of the %d it is, like 1/%d", s.members, s.members, s.members)
 		}
 	}
 	return nil

@@ -54,6 +54,18 @@ func TestShare(t *testing.T) {
 	if err := some.check(statuses); err != nil {
 		t.Error(err)
 	}
+	for group, right := range map[string]bool{"1/2": true, "2": false, "1": true, "": true} {
+		mine, err := newShare(nil, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mine.check(statuses); (err == nil) != right {
+			t.Errorf("everything in group %q: %v", group, err)
+		}
+	}
+	if err := web.check(statuses); err != nil {
+		t.Error(err)
+	}
 	if err := some.check(statuses[:1]); err == nil || !strings.Contains(err.Error(), `"viewcounts"`) || !strings.Contains(err.Error(), "send-email") {
 		t.Errorf("%v", err)
 	}
@@ -105,6 +117,7 @@ func TestTheSystemInParts(t *testing.T) {
 	t.Logf("taken over after %s", time.Since(died))
 	bob := visit(t, other)
 	bob.reached(bob.register("bob@example.test", goodPassword), "email-sent")
+	settled(t, database, web, other, aggregators, standby)
 	for _, email := range []string{"ada@example.test", "bob@example.test"} {
 		if n := len(mails.took(email)); n != 1 {
 			t.Errorf("%d mails for %s", n, email)
@@ -160,6 +173,18 @@ func TestAGroupSharesTheWork(t *testing.T) {
 		return len(messagesIn(t, database, identitymsg.Category, identitymsg.RegistrationEmailSent{})) == people
 	})
 	settled(t, database, web, one, two)
+	// A command beside the site takes over its number, and does nothing that a member does.
+	if out, err := commandOn(t, web, "admin", "grant", "person-0@example.test"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	until(t, "one of the members has granted the role", func() bool {
+		return len(messagesIn(t, database, identitymsg.Category, identitymsg.RoleGranted{})) == 1
+	})
+	for _, m := range messagesIn(t, database, messagestore.PositionCategory, nil) {
+		if !strings.HasSuffix(string(m.Stream), "of2") {
+			t.Errorf("somebody works on %s", m.Stream)
+		}
+	}
 	for id, n := range byMessage(mails.all()) {
 		if n != 1 {
 			t.Errorf("mail %s was sent %d times", id, n)

@@ -39,18 +39,41 @@ func (h *heart) begin(ctx context.Context) error {
 	if err := h.beat(ctx); err != nil {
 		return fmt.Errorf("list this process: %w", err)
 	}
+	err := h.agrees(ctx)
+	if err != nil {
+		h.leave(ctx)
+	}
+	return err
+}
+
+// agrees returns an error where a process that was there before this one shares the work of
+// components among another number.
+func (h *heart) agrees(ctx context.Context) error {
 	var other admin.Process
 	var members int
-	err := h.views.QueryRow(ctx, `SELECT host, pid, members FROM process WHERE members <> $1 AND seen_at > now() - $2::interval LIMIT 1`,
-		h.share.among(), goneAfter).Scan(&other.Host, &other.PID, &members)
+	err := h.views.QueryRow(ctx, `
+		SELECT other.host, other.pid, other.members FROM process other, process mine
+		WHERE mine.id = $1 AND other.members <> mine.members AND (other.started_at, other.id) < (mine.started_at, mine.id) AND other.seen_at > now() - $2::interval
+		LIMIT 1`, h.id, goneAfter).Scan(&other.Host, &other.PID, &members)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read the processes: %w", err)
 	}
-	h.leave(ctx)
-	return fmt.Errorf("GROUP (--group) shares the work of components among %d here and among %d in process %d on %s: all processes of a site have the same number; stop the others first, and wait %s where they died", h.share.among(), members, other.PID, other.Host, goneAfter)
+	return fmt.Errorf("COMPONENT_GROUP (--group) shares the work of components among %d here and among %d in %s: %w; stop the others first, and wait %s where they died", h.share.among(), members, other.Name(), errOtherNumber, goneAfter)
+}
+
+var errOtherNumber = errors.New("all processes of a site have the same number")
+
+// members returns among how many the processes that are there share the work of components;
+// 0 where there are none.
+func members(ctx context.Context, views *pgxpool.Pool) (n int, err error) {
+	err = views.QueryRow(ctx, `SELECT coalesce(min(members), 0) FROM process WHERE seen_at > now() - $1::interval`, goneAfter).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("read the processes: %w", err)
+	}
+	return n, nil
 }
 
 // leave takes this process from the list.
@@ -70,6 +93,8 @@ func (h *heart) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := h.beat(ctx); err != nil && ctx.Err() == nil {
 			h.log.Debug("this process is not listed", "error", messagestore.ErrorText(err))
+		} else if err := h.agrees(ctx); errors.Is(err, errOtherNumber) { // neither was listed for a while
+			h.log.Error("mails may go out twice", "error", err)
 		}
 		select {
 		case <-tick.C:

@@ -109,6 +109,7 @@ func (c *audience) show(page int, text string) {
 // open is what a browser does with an open home page: it follows its stream, and takes it up
 // again with the last id where it ends.
 func (c *audience) open(ctx context.Context, page int, opened func()) {
+	defer opened()
 	text, err := c.get(ctx, c.client, "/")
 	if err != nil {
 		c.failed("page %d: %v", page, err)
@@ -142,7 +143,6 @@ func (c *audience) open(ctx context.Context, page int, opened func()) {
 		}
 		c.streams.Add(1)
 		opened()
-		opened = func() {}
 		lines := bufio.NewScanner(answer.Body)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
@@ -239,10 +239,13 @@ func TestARollingRestartBehindTheProxy(t *testing.T) {
 		opened.Add(1)
 		open.Go(func() {
 			slots <- struct{}{}
-			c.open(ctx, page, func() { <-slots; opened.Done() })
+			c.open(ctx, page, sync.OnceFunc(func() { <-slots; opened.Done() }))
 		})
 	}
 	opened.Wait()
+	if len(c.wrong) > 0 {
+		t.Fatalf("%d pages were not opened: %q", len(c.wrong), c.wrong[:min(len(c.wrong), 10)])
+	}
 	t.Logf("%d pages are open after %s", pages, time.Since(begin))
 	halves := 0
 	for _, replica := range replicas {

@@ -335,7 +335,7 @@ func (p *Postgres) serverSettings() []string {
 	settings := []string{
 		"listen_addresses=",
 		"unix_socket_permissions=0700",
-		"max_connections=200", // a process takes up to 18
+		"max_connections=200", // a process takes up to 20
 		"shared_buffers=64MB",
 		"max_wal_size=256MB",
 		"min_wal_size=32MB",

@@ -23,8 +23,8 @@ type Process struct {
 	Here bool
 }
 
-// name tells it from the others.
-func (p Process) name() string { return fmt.Sprintf("%s, process %d", p.Host, p.PID) }
+// Name tells it from the others.
+func (p Process) Name() string { return fmt.Sprintf("%s, process %d", p.Host, p.PID) }
 
 // processes remembers those that there are.
 type processes struct {
@@ -84,7 +84,7 @@ func (a *App) elsewhere(subscription string) (by *messagestore.Status, where str
 			if p.Here {
 				return nil, ""
 			}
-			by, where = &p.Active[i], p.name()
+			by, where = &p.Active[i], p.Name()
 		}
 	}
 	return by, where
@@ -94,7 +94,7 @@ func (a *App) elsewhere(subscription string) (by *messagestore.Status, where str
 func (a *App) shownProcesses() []views.AdminProcess {
 	var list []views.AdminProcess
 	for _, p := range a.running.all() {
-		shown := views.AdminProcess{Name: p.name(), Parts: p.Parts, Started: p.Started, Here: p.Here}
+		shown := views.AdminProcess{Name: p.Name(), Parts: p.Parts, Started: p.Started, Here: p.Here}
 		for _, s := range p.Active {
 			shown.Active = append(shown.Active, s.Name)
 		}
