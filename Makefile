@@ -82,7 +82,7 @@ lint:
 	@go tool staticcheck ./...
 
 bin/video-tutorials: $(GENERATED) $(GO_SOURCES)
-	go build -trimpath -ldflags '-s -w' -o $@ .
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ .
 
 $(GENERATED) &: package.json package-lock.json assets/build.mjs $(wildcard assets/css/* assets/js/* assets/icon/*) $(wildcard views/*.templ)
 	go generate ./...

@@ -53,6 +53,9 @@ func showConfig(out io.Writer, parsed *kong.Context, fromFile map[string]bool) e
 			from = "environment"
 		}
 		value := fmt.Sprint(f.Target.Interface())
+		if list, is := f.Target.Interface().([]string); is {
+			value = strings.Join(list, ",")
+		}
 		if value == "" {
 			value, from = "(not set)", "-"
 		} else if value = masked(kind, value); !f.HasDefault && from == "default" {
