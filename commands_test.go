@@ -240,6 +240,14 @@ func TestRebuildOnTheCommandLine(t *testing.T) {
 	}
 	nothingLeft()
 
+	command, said, in = rebuild()
+	asked(said)
+	in.Close()
+	if err := command.Wait(); err == nil || !strings.Contains(said.String(), "nobody answered") || views() != 70 {
+		t.Errorf("no answer: %v, %d views\n%s", err, views(), said)
+	}
+	nothingLeft()
+
 	command, said, _ = rebuild()
 	asked(said)
 	if err := command.Process.Signal(syscall.SIGINT); err != nil {

@@ -96,13 +96,19 @@ func (p *program) rebuildUntilSwitched(ctx context.Context, in io.Reader, out io
 	}
 	if !asked.Yes {
 		fmt.Fprint(out, "Serve the new rows? This cannot be taken back. [y/N] ")
-		answer := make(chan string, 1)
+		answer := make(chan string, 1) // closed without one where the input ends
 		go func() {
-			line, _ := bufio.NewReader(in).ReadString('\n')
-			answer <- strings.ToLower(strings.TrimSpace(line))
+			defer close(answer)
+			if line, err := bufio.NewReader(in).ReadString('\n'); err == nil || line != "" {
+				answer <- strings.ToLower(strings.TrimSpace(line))
+			}
 		}()
 		select {
-		case said := <-answer:
+		case said, ok := <-answer:
+			if !ok {
+				fmt.Fprintln(out)
+				return errors.New("not switched: nobody answered; --yes (-y) switches without asking")
+			}
 			if said != "y" && said != "yes" {
 				fmt.Fprintln(out, "The rows of before stay.")
 				return p.rebuilds.Cancel(ctx, asked.Name)
