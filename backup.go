@@ -178,14 +178,25 @@ func (p *program) openPools(ctx context.Context) error {
 
 func (p *program) backupInto(ctx context.Context, b *backupFile, withMedia bool) (m backupManifest, err error) {
 	m = backupManifest{Format: backupFormat, Keys: map[string]string{}, MediaIn: withMedia}
+	if err := p.backupDatabases(ctx, b, &m); err != nil {
+		return m, err
+	}
+	// After the messages: a message that names a file is written when the file is there. And
+	// after the end of the transactions: many films take long, and one that is open for long
+	// keeps Postgres from tidying up.
+	err = p.backupFiles(ctx, b, withMedia, &m)
+	return m, err
+}
+
+func (p *program) backupDatabases(ctx context.Context, b *backupFile, m *backupManifest) error {
 	views, endViews, err := snapshot(ctx, p.views)
 	if err != nil {
-		return m, fmt.Errorf("read the view data: %w", err)
+		return fmt.Errorf("read the view data: %w", err)
 	}
 	defer endViews()
 	messages, endMessages, err := snapshot(ctx, p.messages)
 	if err != nil {
-		return m, fmt.Errorf("read the message store: %w", err)
+		return fmt.Errorf("read the message store: %w", err)
 	}
 	defer endMessages()
 	version := ""
@@ -194,39 +205,39 @@ func (p *program) backupInto(ctx context.Context, b *backupFile, withMedia bool)
 		err = errors.New("there is no Message DB in this database: is it the right one?")
 	}
 	if err != nil {
-		return m, fmt.Errorf("read the message store: %w", err)
+		return fmt.Errorf("read the message store: %w", err)
 	}
-	if err := p.backupKeys(ctx, b, messages, &m); err != nil {
-		return m, err
+	if err := p.backupKeys(ctx, b, messages, m); err != nil {
+		return err
 	}
 	state, err := db.ViewMigrations(ctx, views)
 	if err != nil {
-		return m, err
+		return err
 	}
 	if state.Current() {
 		m.Views = &backupOfViews{Migrations: state.Applied}
 		for _, table := range p.viewTables() {
 			t, err := backupViewTable(ctx, b, views, table)
 			if err != nil {
-				return m, err
+				return err
 			}
 			m.Views.Tables = append(m.Views.Tables, t)
 		}
 	} else {
 		p.log.Warn("the view data are of another version and left out: after a restore they are made anew from the messages", "missing", state.Missing, "unknown", state.Unknown)
 	}
+	endViews()
 	if m.Messages, err = b.table(ctx, messages, backupMessages, "message_store.messages", messageColumns, selectMessages()); err != nil {
-		return m, err
+		return err
 	}
 	// A sequence is in no snapshot: what was given away meanwhile is not given away again.
 	err = messages.QueryRow(ctx, `
 		SELECT now(), coalesce((SELECT max(global_position) FROM message_store.messages), 0), CASE WHEN is_called THEN last_value ELSE 0 END
 		FROM message_store.messages_global_position_seq`).Scan(&m.TakenAt, &m.Last, &m.Sequence)
 	if err != nil {
-		return m, fmt.Errorf("read the position of the message store: %w", err)
+		return fmt.Errorf("read the position of the message store: %w", err)
 	}
-	// After the messages: a message that names a file is written when the file is there.
-	return m, p.backupFiles(ctx, b, withMedia, &m)
+	return nil
 }
 
 // snapshot begins to read a database as it is at this moment, for as long as it takes.
