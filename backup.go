@@ -189,24 +189,33 @@ func (p *program) backupInto(ctx context.Context, b *backupFile, withMedia bool)
 }
 
 func (p *program) backupDatabases(ctx context.Context, b *backupFile, m *backupManifest) error {
-	views, endViews, err := snapshot(ctx, p.views)
+	before, err := db.ViewMigrations(ctx, p.views)
 	if err != nil {
-		return fmt.Errorf("read the view data: %w", err)
+		return err
 	}
-	defer endViews()
-	messages, endMessages, err := snapshot(ctx, p.messages)
-	if err != nil {
-		return fmt.Errorf("read the message store: %w", err)
+	var tables []string // that are read
+	if before.Current() {
+		tables = p.viewTables()
 	}
-	defer endMessages()
-	version := ""
-	err = messages.QueryRow(ctx, `SELECT CASE WHEN to_regprocedure('message_store.message_store_version()') IS NULL OR to_regclass('message_store.messages') IS NULL THEN '' ELSE 'there' END`).Scan(&version)
-	if err == nil && version == "" {
+	var there bool
+	err = p.messages.QueryRow(ctx, `SELECT to_regprocedure('message_store.message_store_version()') IS NOT NULL AND to_regclass('message_store.messages') IS NOT NULL`).Scan(&there)
+	if err == nil && !there {
 		err = errors.New("there is no Message DB in this database: is it the right one?")
 	}
 	if err != nil {
 		return fmt.Errorf("read the message store: %w", err)
 	}
+
+	views, endViews, err := snapshot(ctx, p.views, quoted(tables))
+	if err != nil {
+		return fmt.Errorf("read the view data: %w", err)
+	}
+	defer endViews()
+	messages, endMessages, err := snapshot(ctx, p.messages, "message_store.messages")
+	if err != nil {
+		return fmt.Errorf("read the message store: %w", err)
+	}
+	defer endMessages()
 	if err := p.backupKeys(ctx, b, messages, m); err != nil {
 		return err
 	}
@@ -214,16 +223,19 @@ func (p *program) backupDatabases(ctx context.Context, b *backupFile, m *backupM
 	if err != nil {
 		return err
 	}
-	if state.Current() {
+	switch {
+	case state.Current() != before.Current():
+		return errors.New("the view data were brought to another version at this moment: make the backup again")
+	case state.Current():
 		m.Views = &backupOfViews{Migrations: state.Applied}
-		for _, table := range p.viewTables() {
+		for _, table := range tables {
 			t, err := backupViewTable(ctx, b, views, table)
 			if err != nil {
 				return err
 			}
 			m.Views.Tables = append(m.Views.Tables, t)
 		}
-	} else {
+	default:
 		p.log.Warn("the view data are of another version and left out: after a restore they are made anew from the messages", "missing", state.Missing, "unknown", state.Unknown)
 	}
 	endViews()
@@ -240,15 +252,22 @@ func (p *program) backupDatabases(ctx context.Context, b *backupFile, m *backupM
 	return nil
 }
 
-// snapshot begins to read a database as it is at this moment, for as long as it takes.
-func snapshot(ctx context.Context, pool *pgxpool.Pool) (_ pgx.Tx, end func(), err error) {
+// snapshot begins to read tables, which may be none, of a database as they are at this moment,
+// for as long as it takes.
+func snapshot(ctx context.Context, pool *pgxpool.Pool, tables string) (_ pgx.Tx, end func(), err error) {
 	tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return nil, nil, err
 	}
 	end = func() { tx.Rollback(context.WithoutCancel(ctx)) }
-	// The first query is what takes the snapshot; SET is none.
-	if err = unhurried(ctx, tx); err == nil {
+	// A table that is emptied by TRUNCATE or written anew by ALTER TABLE after the snapshot is
+	// empty in it. So first they are locked, which takes no snapshot, nor does SET; the first
+	// query is what takes it.
+	err = unhurried(ctx, tx)
+	if err == nil && tables != "" {
+		_, err = tx.Exec(ctx, `LOCK TABLE `+tables+` IN ACCESS SHARE MODE`)
+	}
+	if err == nil {
 		_, err = tx.Exec(ctx, `SELECT FROM pg_class LIMIT 1`)
 	}
 	if err != nil {
@@ -285,10 +304,10 @@ func backupViewTable(ctx context.Context, b *backupFile, views pgx.Tx, table str
 	return b.table(ctx, views, backupViews+table, table, columns, `SELECT `+quoted(columns)+` FROM `+pgx.Identifier{table}.Sanitize())
 }
 
-func quoted(columns []string) string {
+func quoted(names []string) string {
 	var all []string
-	for _, c := range columns {
-		all = append(all, pgx.Identifier{c}.Sanitize())
+	for _, name := range names {
+		all = append(all, pgx.Identifier{name}.Sanitize())
 	}
 	return strings.Join(all, ", ")
 }
