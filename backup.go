@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +45,8 @@ const (
 	backupMedia        = "media/"
 	backupIdentityKey  = "keys/identity-key"
 	backupCookieSecret = "keys/cookie-secret"
+
+	backupUnfinished = ".video-tutorials-backup-" // how the name of one that is being written begins
 )
 
 // backupManifest says what is in a backup.
@@ -115,7 +118,8 @@ func (p *program) writeBackup(ctx context.Context, out io.Writer, what backupTo)
 		return errors.New("the videos are in a bucket (MEDIA_BUCKET), which is not copied by --media: keep its versions, or a copy of it")
 	}
 
-	file, err := os.CreateTemp(filepath.Dir(name), ".video-tutorials-backup-*") // 0600: there are keys in it
+	p.removeUnfinished(filepath.Dir(name), began)
+	file, err := os.CreateTemp(filepath.Dir(name), backupUnfinished+"*") // 0600: there are keys in it
 	if err != nil {
 		return fmt.Errorf("write the backup: %w", err)
 	}
@@ -130,10 +134,7 @@ func (p *program) writeBackup(ctx context.Context, out io.Writer, what backupTo)
 		err = file.Sync()
 	}
 	if err == nil {
-		// A link where there can be one: what appeared meanwhile stays.
-		if err = os.Link(file.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
-			err = os.Rename(file.Name(), name)
-		}
+		err = place(file.Name(), name)
 	}
 	if err != nil {
 		return fmt.Errorf("write the backup %s: %w", name, err)
@@ -158,6 +159,57 @@ func backupName(to string, now time.Time) (string, error) {
 		return "", fmt.Errorf("%s is there already, and a backup replaces nothing: name another file", to)
 	}
 	return to, nil
+}
+
+// removeUnfinished removes what backups that were killed have left in a folder, because there
+// are keys in it. One that is being written changes all the time.
+func (p *program) removeUnfinished(folder string, now time.Time) {
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), backupUnfinished) || !e.Type().IsRegular() {
+			continue
+		}
+		if info, infoErr := e.Info(); infoErr == nil && now.Sub(info.ModTime()) > 24*time.Hour {
+			err = errors.Join(err, os.Remove(filepath.Join(folder, e.Name())))
+		}
+	}
+	if err != nil {
+		p.log.Warn("what unfinished backups left may still be there, with keys in it", "error", err)
+	}
+}
+
+// place gives a file its name for good. What has appeared there meanwhile stays, and is an error.
+func place(from, name string) error {
+	err := os.Link(from, name)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = placeWithoutLink(from, name)
+	}
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) { // not all file systems can
+		return err
+	}
+	return nil
+}
+
+// placeWithoutLink is for file systems without links, such as those of memory sticks.
+func placeWithoutLink(from, name string) error {
+	mine, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a rename alone would replace
+	if err != nil {
+		return err
+	}
+	mine.Close()
+	if err := os.Rename(from, name); err != nil {
+		os.Remove(name)
+		return err
+	}
+	return nil
 }
 
 // openPools reaches the databases as they are, without bringing them up to date.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -322,6 +323,33 @@ func TestABackupSeesNoTableBetween(t *testing.T) {
 	}
 }
 
+// A backup comes under its name, and a file that has appeared there stays, be there links or not.
+func TestABackupIsPlacedAndReplacesNothing(t *testing.T) {
+	t.Parallel()
+	for way, put := range map[string]func(from, name string) error{"a link": place, "a rename": placeWithoutLink} {
+		dir := t.TempDir()
+		from, name := filepath.Join(dir, "unfinished"), filepath.Join(dir, "backup.zip")
+		for file, content := range map[string]string{from: "backup", name: "of somebody else"} {
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := put(from, name); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("by %s over a file: %v", way, err)
+		}
+		if content, err := os.ReadFile(name); string(content) != "of somebody else" {
+			t.Errorf("by %s a file became %q: %v", way, content, err)
+		}
+		name = filepath.Join(dir, "other.zip")
+		if err := put(from, name); err != nil {
+			t.Errorf("by %s: %v", way, err)
+		}
+		if content, err := os.ReadFile(name); string(content) != "backup" {
+			t.Errorf("by %s it is %q: %v", way, content, err)
+		}
+	}
+}
+
 // What a backup replaces or a restore would overwrite is refused, and so is a backup that is
 // not whole; nothing has changed afterwards.
 func TestARestoreOverwritesNothing(t *testing.T) {
@@ -346,10 +374,19 @@ func TestARestoreOverwritesNothing(t *testing.T) {
 	}
 	s.stop()
 	into := t.TempDir()
+	killed, busy := filepath.Join(into, ".video-tutorials-backup-1"), filepath.Join(into, ".video-tutorials-backup-2")
+	for _, unfinished := range []string{killed, busy} {
+		if err := os.WriteFile(unfinished, []byte("keys"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if long := time.Now().Add(-25 * time.Hour); os.Chtimes(killed, long, long) != nil {
+		t.Fatal("the time of a file is not changed")
+	}
 	if out, err := commandOn(t, s, "backup", into); err != nil {
 		t.Errorf("a backup into a folder while the site does not run: %v\n%s", err, out)
 	}
-	if found, _ := filepath.Glob(filepath.Join(into, "*")); len(found) != 1 || !strings.HasSuffix(found[0], ".zip") {
+	if found, _ := filepath.Glob(filepath.Join(into, "*")); len(found) != 2 || found[0] != busy || !strings.HasSuffix(found[1], ".zip") {
 		t.Errorf("in the folder is %v", found)
 	}
 	nowhere := &site{t: t, env: []string{"DATA_DIR=" + t.TempDir()}}
