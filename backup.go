@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +45,8 @@ const (
 	backupMedia        = "media/"
 	backupIdentityKey  = "keys/identity-key"
 	backupCookieSecret = "keys/cookie-secret"
+
+	backupUnfinished = ".video-tutorials-backup-" // how the name of one that is being written begins
 )
 
 // backupManifest says what is in a backup.
@@ -115,7 +118,8 @@ func (p *program) writeBackup(ctx context.Context, out io.Writer, what backupTo)
 		return errors.New("the videos are in a bucket (MEDIA_BUCKET), which is not copied by --media: keep its versions, or a copy of it")
 	}
 
-	file, err := os.CreateTemp(filepath.Dir(name), ".video-tutorials-backup-*") // 0600: there are keys in it
+	p.removeUnfinished(filepath.Dir(name), began)
+	file, err := os.CreateTemp(filepath.Dir(name), backupUnfinished+"*") // 0600: there are keys in it
 	if err != nil {
 		return fmt.Errorf("write the backup: %w", err)
 	}
@@ -130,10 +134,7 @@ func (p *program) writeBackup(ctx context.Context, out io.Writer, what backupTo)
 		err = file.Sync()
 	}
 	if err == nil {
-		// A link where there can be one: what appeared meanwhile stays.
-		if err = os.Link(file.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
-			err = os.Rename(file.Name(), name)
-		}
+		err = place(file.Name(), name)
 	}
 	if err != nil {
 		return fmt.Errorf("write the backup %s: %w", name, err)
@@ -160,6 +161,57 @@ func backupName(to string, now time.Time) (string, error) {
 	return to, nil
 }
 
+// removeUnfinished removes what backups that were killed have left in a folder, because there
+// are keys in it. One that is being written changes all the time.
+func (p *program) removeUnfinished(folder string, now time.Time) {
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), backupUnfinished) || !e.Type().IsRegular() {
+			continue
+		}
+		if info, infoErr := e.Info(); infoErr == nil && now.Sub(info.ModTime()) > 24*time.Hour {
+			err = errors.Join(err, os.Remove(filepath.Join(folder, e.Name())))
+		}
+	}
+	if err != nil {
+		p.log.Warn("what unfinished backups left may still be there, with keys in it", "error", err)
+	}
+}
+
+// place gives a file its name for good. What has appeared there meanwhile stays, and is an error.
+func place(from, name string) error {
+	err := os.Link(from, name)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = placeWithoutLink(from, name)
+	}
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) { // not all file systems can
+		return err
+	}
+	return nil
+}
+
+// placeWithoutLink is for file systems without links, such as those of memory sticks.
+func placeWithoutLink(from, name string) error {
+	mine, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a rename alone would replace
+	if err != nil {
+		return err
+	}
+	mine.Close()
+	if err := os.Rename(from, name); err != nil {
+		os.Remove(name)
+		return err
+	}
+	return nil
+}
+
 // openPools reaches the databases as they are, without bringing them up to date.
 func (p *program) openPools(ctx context.Context) error {
 	viewsURL, messagesURL, err := p.databases(ctx)
@@ -178,66 +230,96 @@ func (p *program) openPools(ctx context.Context) error {
 
 func (p *program) backupInto(ctx context.Context, b *backupFile, withMedia bool) (m backupManifest, err error) {
 	m = backupManifest{Format: backupFormat, Keys: map[string]string{}, MediaIn: withMedia}
-	views, endViews, err := snapshot(ctx, p.views)
-	if err != nil {
-		return m, fmt.Errorf("read the view data: %w", err)
+	if err := p.backupDatabases(ctx, b, &m); err != nil {
+		return m, err
 	}
-	defer endViews()
-	messages, endMessages, err := snapshot(ctx, p.messages)
+	// After the messages: a message that names a file is written when the file is there. And
+	// after the end of the transactions: many films take long, and one that is open for long
+	// keeps Postgres from tidying up.
+	err = p.backupFiles(ctx, b, withMedia, &m)
+	return m, err
+}
+
+func (p *program) backupDatabases(ctx context.Context, b *backupFile, m *backupManifest) error {
+	before, err := db.ViewMigrations(ctx, p.views)
 	if err != nil {
-		return m, fmt.Errorf("read the message store: %w", err)
+		return err
 	}
-	defer endMessages()
-	version := ""
-	err = messages.QueryRow(ctx, `SELECT CASE WHEN to_regprocedure('message_store.message_store_version()') IS NULL OR to_regclass('message_store.messages') IS NULL THEN '' ELSE 'there' END`).Scan(&version)
-	if err == nil && version == "" {
+	var tables []string // that are read
+	if before.Current() {
+		tables = p.viewTables()
+	}
+	var there bool
+	err = p.messages.QueryRow(ctx, `SELECT to_regprocedure('message_store.message_store_version()') IS NOT NULL AND to_regclass('message_store.messages') IS NOT NULL`).Scan(&there)
+	if err == nil && !there {
 		err = errors.New("there is no Message DB in this database: is it the right one?")
 	}
 	if err != nil {
-		return m, fmt.Errorf("read the message store: %w", err)
+		return fmt.Errorf("read the message store: %w", err)
 	}
-	if err := p.backupKeys(ctx, b, messages, &m); err != nil {
-		return m, err
+
+	views, endViews, err := snapshot(ctx, p.views, quoted(tables))
+	if err != nil {
+		return fmt.Errorf("read the view data: %w", err)
+	}
+	defer endViews()
+	messages, endMessages, err := snapshot(ctx, p.messages, "message_store.messages")
+	if err != nil {
+		return fmt.Errorf("read the message store: %w", err)
+	}
+	defer endMessages()
+	if err := p.backupKeys(ctx, b, messages, m); err != nil {
+		return err
 	}
 	state, err := db.ViewMigrations(ctx, views)
 	if err != nil {
-		return m, err
+		return err
 	}
-	if state.Current() {
+	switch {
+	case state.Current() != before.Current():
+		return errors.New("the view data were brought to another version at this moment: make the backup again")
+	case state.Current():
 		m.Views = &backupOfViews{Migrations: state.Applied}
-		for _, table := range p.viewTables() {
+		for _, table := range tables {
 			t, err := backupViewTable(ctx, b, views, table)
 			if err != nil {
-				return m, err
+				return err
 			}
 			m.Views.Tables = append(m.Views.Tables, t)
 		}
-	} else {
+	default:
 		p.log.Warn("the view data are of another version and left out: after a restore they are made anew from the messages", "missing", state.Missing, "unknown", state.Unknown)
 	}
+	endViews()
 	if m.Messages, err = b.table(ctx, messages, backupMessages, "message_store.messages", messageColumns, selectMessages()); err != nil {
-		return m, err
+		return err
 	}
 	// A sequence is in no snapshot: what was given away meanwhile is not given away again.
 	err = messages.QueryRow(ctx, `
 		SELECT now(), coalesce((SELECT max(global_position) FROM message_store.messages), 0), CASE WHEN is_called THEN last_value ELSE 0 END
 		FROM message_store.messages_global_position_seq`).Scan(&m.TakenAt, &m.Last, &m.Sequence)
 	if err != nil {
-		return m, fmt.Errorf("read the position of the message store: %w", err)
+		return fmt.Errorf("read the position of the message store: %w", err)
 	}
-	// After the messages: a message that names a file is written when the file is there.
-	return m, p.backupFiles(ctx, b, withMedia, &m)
+	return nil
 }
 
-// snapshot begins to read a database as it is at this moment, for as long as it takes.
-func snapshot(ctx context.Context, pool *pgxpool.Pool) (_ pgx.Tx, end func(), err error) {
+// snapshot begins to read tables, which may be none, of a database as they are at this moment,
+// for as long as it takes.
+func snapshot(ctx context.Context, pool *pgxpool.Pool, tables string) (_ pgx.Tx, end func(), err error) {
 	tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return nil, nil, err
 	}
 	end = func() { tx.Rollback(context.WithoutCancel(ctx)) }
-	// The first query is what takes the snapshot; SET is none.
-	if err = unhurried(ctx, tx); err == nil {
+	// A table that is emptied by TRUNCATE or written anew by ALTER TABLE after the snapshot is
+	// empty in it. So first they are locked, which takes no snapshot, nor does SET; the first
+	// query is what takes it.
+	err = unhurried(ctx, tx)
+	if err == nil && tables != "" {
+		_, err = tx.Exec(ctx, `LOCK TABLE `+tables+` IN ACCESS SHARE MODE`)
+	}
+	if err == nil {
 		_, err = tx.Exec(ctx, `SELECT FROM pg_class LIMIT 1`)
 	}
 	if err != nil {
@@ -274,10 +356,10 @@ func backupViewTable(ctx context.Context, b *backupFile, views pgx.Tx, table str
 	return b.table(ctx, views, backupViews+table, table, columns, `SELECT `+quoted(columns)+` FROM `+pgx.Identifier{table}.Sanitize())
 }
 
-func quoted(columns []string) string {
+func quoted(names []string) string {
 	var all []string
-	for _, c := range columns {
-		all = append(all, pgx.Identifier{c}.Sanitize())
+	for _, name := range names {
+		all = append(all, pgx.Identifier{name}.Sanitize())
 	}
 	return strings.Join(all, ", ")
 }

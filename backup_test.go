@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"videotutorials/components/viewing/viewingmsg"
@@ -88,7 +91,7 @@ func viewRows(t *testing.T, pool *pgxpool.Pool) map[string][]string {
 		return all
 	}
 	all := map[string][]string{}
-	for _, table := range query(`SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('rebuild', 'applied_view_migrations')`) {
+	for _, table := range query(`SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('rebuild', 'process', 'applied_view_migrations')`) {
 		name := pgx.Identifier{table}.Sanitize()
 		all[table] = query(`SELECT (to_jsonb(x) - 'version' - 'updated_at')::text FROM ` + name + ` x`)
 		if table == "checkpoint" { // where it stands is compared, be it that it has looked further than its last message
@@ -265,6 +268,88 @@ func TestABackupUnderWritesIsTheSourceUpToItsMoment(t *testing.T) {
 	}
 }
 
+// A table that is written anew or emptied while a backup begins, or while it reads, is in it
+// as it was before or after, and never empty: neither is seen by snapshots.
+func TestABackupSeesNoTableBetween(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	ctx := within(t)
+	exec := func(on interface {
+		Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
+	}, sql string) {
+		t.Helper()
+		if _, err := on.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(database.Views, `CREATE TABLE first (n int); CREATE TABLE second (n int); INSERT INTO first VALUES (1); INSERT INTO second VALUES (1)`)
+	rewriting, err := database.Views.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rewriting.Rollback(context.WithoutCancel(ctx))
+	exec(rewriting, `INSERT INTO second VALUES (2); ALTER TABLE second ALTER n TYPE bigint`)
+	type begun struct {
+		tx  pgx.Tx
+		end func()
+		err error
+	}
+	came := make(chan begun, 1)
+	go func() {
+		tx, end, err := snapshot(ctx, database.Views, quoted([]string{"first", "second"}))
+		came <- begun{tx, end, err}
+	}()
+	until(t, "the backup waits for the table", func() bool {
+		return queried[bool](t, database, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'second'::regclass AND NOT granted)`)
+	})
+	if err := rewriting.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	backup := <-came
+	if backup.err != nil {
+		t.Fatal(backup.err)
+	}
+	defer backup.end()
+	var blocked *pgconn.PgError
+	if _, err := database.Views.Exec(ctx, `BEGIN; SET LOCAL lock_timeout = 50; TRUNCATE first; COMMIT`); !errors.As(err, &blocked) || blocked.Code != "55P03" {
+		t.Errorf("a table that will be read is emptied: %v", err)
+	}
+	exec(database.Views, `INSERT INTO first VALUES (3)`) // nobody else waits for a backup
+	for table, want := range map[string]int{"first": 1, "second": 2} {
+		var n int
+		if err := backup.tx.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&n); err != nil || n != want {
+			t.Errorf("%s has %d rows (%v), want %d", table, n, err, want)
+		}
+	}
+}
+
+// A backup comes under its name, and a file that has appeared there stays, be there links or not.
+func TestABackupIsPlacedAndReplacesNothing(t *testing.T) {
+	t.Parallel()
+	for way, put := range map[string]func(from, name string) error{"a link": place, "a rename": placeWithoutLink} {
+		dir := t.TempDir()
+		from, name := filepath.Join(dir, "unfinished"), filepath.Join(dir, "backup.zip")
+		for file, content := range map[string]string{from: "backup", name: "of somebody else"} {
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := put(from, name); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("by %s over a file: %v", way, err)
+		}
+		if content, err := os.ReadFile(name); string(content) != "of somebody else" {
+			t.Errorf("by %s a file became %q: %v", way, content, err)
+		}
+		name = filepath.Join(dir, "other.zip")
+		if err := put(from, name); err != nil {
+			t.Errorf("by %s: %v", way, err)
+		}
+		if content, err := os.ReadFile(name); string(content) != "backup" {
+			t.Errorf("by %s it is %q: %v", way, content, err)
+		}
+	}
+}
+
 // What a backup replaces or a restore would overwrite is refused, and so is a backup that is
 // not whole; nothing has changed afterwards.
 func TestARestoreOverwritesNothing(t *testing.T) {
@@ -289,10 +374,19 @@ func TestARestoreOverwritesNothing(t *testing.T) {
 	}
 	s.stop()
 	into := t.TempDir()
+	killed, busy := filepath.Join(into, ".video-tutorials-backup-1"), filepath.Join(into, ".video-tutorials-backup-2")
+	for _, unfinished := range []string{killed, busy} {
+		if err := os.WriteFile(unfinished, []byte("keys"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if long := time.Now().Add(-25 * time.Hour); os.Chtimes(killed, long, long) != nil {
+		t.Fatal("the time of a file is not changed")
+	}
 	if out, err := commandOn(t, s, "backup", into); err != nil {
 		t.Errorf("a backup into a folder while the site does not run: %v\n%s", err, out)
 	}
-	if found, _ := filepath.Glob(filepath.Join(into, "*")); len(found) != 1 || !strings.HasSuffix(found[0], ".zip") {
+	if found, _ := filepath.Glob(filepath.Join(into, "*")); len(found) != 2 || found[0] != busy || !strings.HasSuffix(found[1], ".zip") {
 		t.Errorf("in the folder is %v", found)
 	}
 	nowhere := &site{t: t, env: []string{"DATA_DIR=" + t.TempDir()}}

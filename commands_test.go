@@ -240,6 +240,25 @@ func TestRebuildOnTheCommandLine(t *testing.T) {
 	}
 	nothingLeft()
 
+	// It is written down as cancelled before the command ends.
+	phase := func() string {
+		return queried[string](t, database, `SELECT phase || ' ' || error FROM rebuild WHERE name = 'viewcounts'`)
+	}
+	if got := phase(); got != "cancelled " {
+		t.Errorf("after no it is %q", got)
+	}
+
+	command, said, in = rebuild()
+	asked(said)
+	in.Close()
+	if err := command.Wait(); err == nil || !strings.Contains(said.String(), "nobody answered") || views() != 70 {
+		t.Errorf("no answer: %v, %d views\n%s", err, views(), said)
+	}
+	nothingLeft()
+	if got := phase(); got != "cancelled " {
+		t.Errorf("without an answer it is %q", got)
+	}
+
 	command, said, _ = rebuild()
 	asked(said)
 	if err := command.Process.Signal(syscall.SIGINT); err != nil {

@@ -80,7 +80,6 @@ type program struct {
 	log           *slog.Logger
 	private       *db.Postgres // nil where the databases were given
 	joins         bool         // a command beside the site: it uses a private Postgres that the site runs
-	joined        bool         // it does
 	share         share
 	baseURL       string
 	mails         string // where they go, in words
@@ -389,16 +388,12 @@ func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, 
 	if p.config.DatabaseURL != "" {
 		return p.config.DatabaseURL, p.config.MessageStoreURL, nil
 	}
+	start := db.StartPostgres
 	if p.joins || len(p.config.Run) > 0 { // parts of a system on one machine share what the first of them runs
-		if p.private, err = db.RunningPostgres(p.config.DataDir); err != nil {
-			return "", "", err
-		}
-		p.joined = p.private != nil
+		start = db.JoinPostgres
 	}
-	if !p.joined {
-		if p.private, err = db.StartPostgres(ctx, p.config.DataDir, p.log); err != nil {
-			return "", "", err
-		}
+	if p.private, err = start(ctx, p.config.DataDir, p.log); err != nil {
+		return "", "", err
 	}
 	return p.private.ViewsURL(), p.private.MessageStoreURL(), nil
 }
@@ -421,7 +416,7 @@ func (p *program) close() {
 	if p.media != nil {
 		p.media.Close()
 	}
-	if p.private != nil && !p.joined {
+	if p.private != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := p.private.Stop(ctx); err != nil {
@@ -503,7 +498,7 @@ func (p *program) announce(ctx context.Context, out io.Writer, port string) erro
 	chosen := "given by DATABASE_URL and MESSAGE_STORE_CONNECTION_STRING"
 	if p.private != nil {
 		chosen = "private " + p.private.Binaries.String()
-		if p.private.Binaries.Dir == "" {
+		if p.private.Joined() {
 			chosen = "private Postgres that another process runs"
 		}
 	}

@@ -22,6 +22,7 @@ type rebuildAsked struct {
 const (
 	rebuildLook  = 100 * time.Millisecond // how often it is looked how far it is
 	rebuildTells = time.Second            // how often that is printed
+	rebuildEnds  = 10 * time.Second       // how long it may take to end when it is cancelled
 )
 
 // rebuild makes the rows of a projection anew beside those that are served, tells what differs,
@@ -58,7 +59,7 @@ func (p *program) rebuild(ctx context.Context, in io.Reader, out io.Writer, aske
 	err = p.rebuildUntilSwitched(ctx, in, out, asked)
 	if ctx.Err() == nil {
 		if err != nil { // what is under way is not left behind
-			if cancelErr := p.rebuilds.Cancel(ctx, asked.Name); cancelErr != nil && !errors.Is(cancelErr, messagestore.ErrNoRebuild) {
+			if cancelErr := p.cancelRebuild(ctx, asked.Name); cancelErr != nil && !errors.Is(cancelErr, messagestore.ErrNoRebuild) {
 				return errors.Join(err, cancelErr)
 			}
 		}
@@ -92,20 +93,26 @@ func (p *program) rebuildUntilSwitched(ctx context.Context, in io.Reader, out io
 	printDifference(out, r)
 	if r.Difference.Rows() == 0 {
 		fmt.Fprintln(out, "Nothing: the rows that are served are right, and stay.")
-		return p.rebuilds.Cancel(ctx, asked.Name)
+		return p.cancelRebuild(ctx, asked.Name)
 	}
 	if !asked.Yes {
 		fmt.Fprint(out, "Serve the new rows? This cannot be taken back. [y/N] ")
-		answer := make(chan string, 1)
+		answer := make(chan string, 1) // closed without one where the input ends
 		go func() {
-			line, _ := bufio.NewReader(in).ReadString('\n')
-			answer <- strings.ToLower(strings.TrimSpace(line))
+			defer close(answer)
+			if line, err := bufio.NewReader(in).ReadString('\n'); err == nil || line != "" {
+				answer <- strings.ToLower(strings.TrimSpace(line))
+			}
 		}()
 		select {
-		case said := <-answer:
+		case said, ok := <-answer:
+			if !ok {
+				fmt.Fprintln(out)
+				return errors.New("not switched: nobody answered; --yes (-y) switches without asking")
+			}
 			if said != "y" && said != "yes" {
 				fmt.Fprintln(out, "The rows of before stay.")
-				return p.rebuilds.Cancel(ctx, asked.Name)
+				return p.cancelRebuild(ctx, asked.Name)
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -126,6 +133,32 @@ func (p *program) rebuildUntilSwitched(ctx context.Context, in io.Reader, out io
 	}
 	fmt.Fprintf(out, "The new rows are served, %s after the start.\n", r.Ended.Sub(r.Began).Round(10*time.Millisecond))
 	return nil
+}
+
+// cancelRebuild cancels a rebuild of this process and waits until it has ended: the end of the
+// command would interrupt it otherwise.
+func (p *program) cancelRebuild(ctx context.Context, name string) error {
+	if err := p.rebuilds.Cancel(ctx, name); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, rebuildEnds)
+	defer cancel()
+	look := time.NewTicker(rebuildLook)
+	defer look.Stop()
+	for {
+		r, err := p.rebuilds.Of(ctx, name)
+		switch {
+		case err == nil && !r.UnderWay():
+			return nil
+		case err != nil && ctx.Err() == nil && !messagestore.IsTransient(err):
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of the rebuild of %s: %w", name, ctx.Err())
+		}
+	}
 }
 
 // followRebuild prints how far a rebuild is until it has come somewhere.

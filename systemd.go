@@ -124,6 +124,10 @@ func (m *serviceManager) follow(ctx context.Context, log *slog.Logger, status st
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var logged struct { // what stays wrong is said once a minute
+		text string
+		at   time.Time
+	}
 	for ready := false; ; {
 		word := "WATCHDOG=1"
 		if !ready {
@@ -134,7 +138,8 @@ func (m *serviceManager) follow(ctx context.Context, log *slog.Logger, status st
 			err = m.tell(word)
 			ready = ready || err == nil
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && (err.Error() != logged.text || time.Since(logged.at) >= time.Minute) {
+			logged.text, logged.at = err.Error(), time.Now()
 			log.Error("the service manager does not hear that this process is alive", "error", err)
 		}
 		if ready && m.watchdog == 0 {

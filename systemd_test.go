@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"videotutorials/db/dbtest"
@@ -235,6 +237,32 @@ func TestServiceManagerHearsTheTruth(t *testing.T) {
 	if want := "READY=1\nSTATUS=serving WATCHDOG=1 WATCHDOG=1"; strings.Join(heard, " ") != want {
 		t.Errorf("%q, want %q", heard, want)
 	}
+}
+
+// What stays wrong is logged once and then every minute, and what is wrong now at once.
+func TestServiceManagerThatIsAwayFillsNoLog(t *testing.T) {
+	away := serviceManager{socket: filepath.Join(t.TempDir(), "nobody")}
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := 0
+		err := away.follow(ctx, slog.New(slog.NewTextHandler(&said, nil)), "serving", func(context.Context) error {
+			asked++
+			switch {
+			case asked > 300:
+				cancel()
+			case asked > 200: // from 3:20 on
+				return errors.New("no answer")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if away, silent := strings.Count(said.String(), "tell the service manager"), strings.Count(said.String(), "no answer"); away != 4 || silent != 2 {
+			t.Errorf("asked %d times, it is logged %d times that nobody hears and %d times that nothing answers:\n%s", asked, away, silent, &said)
+		}
+	})
 }
 
 // Told to stop, the program says at /ready to send nobody more, answers everybody meanwhile,

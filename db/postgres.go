@@ -28,6 +28,8 @@ const (
 	// The port only names the socket: the server listens to no network.
 	socketPort = "5432"
 	socketName = "/.s.PGSQL." + socketPort
+
+	cannotConnectNow = "57P03"
 )
 
 // Postgres is a private server whose databases lie in the data folder. Only this program and the owner of the folder
@@ -152,22 +154,60 @@ func (p *Postgres) locate(dataDir string) (err error) {
 	return nil
 }
 
-// RunningPostgres returns the private server of dataDir that another program runs, nil where none does. It is there to
-// be asked for its addresses; starting and stopping it is that program's business.
-func RunningPostgres(dataDir string) (*Postgres, error) {
-	p := &Postgres{}
-	if err := p.locate(dataDir); err != nil {
-		return nil, err
-	}
-	lock, err := lockFolder(p.dataDir)
-	if errors.Is(err, errInUse) {
+// JoinPostgres returns the private server of dataDir that another process runs, once both databases can be used, and
+// starts it like [StartPostgres] where no process does. Stop does nothing to the server of another process.
+func JoinPostgres(ctx context.Context, dataDir string, log *slog.Logger, settings ...string) (*Postgres, error) {
+	const silence = 30 * time.Second
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for heard := time.Now(); ; {
+		// Whoever holds the folder may still unpack or start the server, or end before it runs: so both are tried
+		// until one works, and the folder is never taken just to see who has it.
+		p, err := StartPostgres(ctx, dataDir, log, settings...)
+		if !errors.Is(err, errInUse) {
+			return p, err
+		}
+		p = &Postgres{}
+		if err := p.locate(dataDir); err != nil {
+			return nil, err
+		}
 		p.socketDir = socketDirOf(p.dir)
-		return p, nil
+		silent := p.answers(ctx)
+		switch {
+		case silent == nil:
+			return p, nil
+		case sqlState(silent) == cannotConnectNow: // it recovers from a crash, perhaps
+			heard = time.Now()
+		case time.Since(heard) > silence:
+			return nil, fmt.Errorf("%w; its Postgres did not answer within %s: %w", err, silence, silent)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the private Postgres in %s: %w", dataDir, ctx.Err())
+		}
 	}
-	if err == nil {
-		err = lock.Close()
+}
+
+// Joined reports whether another process runs the server.
+func (p *Postgres) Joined() bool { return p.lock == nil }
+
+// answers returns nil where both databases can be used.
+func (p *Postgres) answers(ctx context.Context) error {
+	for _, address := range []string{p.ViewsURL(), p.MessageStoreURL()} {
+		config, err := connConfig(address)
+		if err != nil {
+			return err
+		}
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return err
+		}
+		if err := conn.Close(ctx); err != nil {
+			return err
+		}
 	}
-	return nil, err
+	return nil
 }
 
 // ViewsURL returns the address of the database for view data.
@@ -200,6 +240,9 @@ func (p *Postgres) Pid() int {
 // Stop shuts the server down and gives the data folder free. When ctx ends first, the server is cut off, and recovers
 // at its next start. A second call does nothing.
 func (p *Postgres) Stop(ctx context.Context) (err error) {
+	if p.Joined() {
+		return nil
+	}
 	p.stopOnce.Do(func() {
 		p.stopping()
 		<-p.ended
@@ -220,6 +263,8 @@ func (p *Postgres) release() {
 		os.RemoveAll(p.socketDir)
 	}
 	p.output.Close()
+	// By itself the lock lasts until a process that is being started has closed its copy of the file as well.
+	syscall.Flock(int(p.lock.Fd()), syscall.LOCK_UN)
 	p.lock.Close()
 }
 
@@ -370,7 +415,7 @@ func serverEnv() []string {
 // awaitAnswer waits until the server takes connections. Recovery after a crash may take long; as long as the server
 // says so, it has the time.
 func (p *Postgres) awaitAnswer(ctx context.Context, s *server) error {
-	const silence, cannotConnectNow = time.Minute, "57P03"
+	const silence = time.Minute
 	config, err := connConfig(p.databaseURL("postgres"))
 	if err != nil {
 		return err

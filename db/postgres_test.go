@@ -289,6 +289,83 @@ func TestSecondStartSaysWhoHoldsTheFolder(t *testing.T) {
 	query[int](t, start(t, dataDir).ViewsURL(), `SELECT 1`)
 }
 
+// Programs that start at the same moment on a folder without databases share the server of one of them.
+func TestWhoStartsTogetherSharesOneServer(t *testing.T) {
+	t.Parallel()
+	dataDir := newFolder(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var all [4]*db.Postgres
+	var starts sync.WaitGroup
+	for i := range all {
+		starts.Go(func() {
+			p, err := db.JoinPostgres(ctx, dataDir, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			all[i] = p
+			t.Cleanup(func() { p.Stop(context.Background()) })
+			for _, address := range []string{p.ViewsURL(), p.MessageStoreURL()} {
+				conn, err := pgx.Connect(ctx, address)
+				if err != nil {
+					t.Errorf("as soon as it is there: %v", err)
+					continue
+				}
+				conn.Close(ctx)
+			}
+		})
+	}
+	starts.Wait()
+	own := 0
+	for _, p := range all {
+		if p == nil {
+			t.FailNow()
+		}
+		if !p.Joined() {
+			own++
+		} else if err := p.Stop(ctx); err != nil || p.Pid() != 0 {
+			t.Errorf("the server of another program: process %d, stopped: %v", p.Pid(), err)
+		}
+	}
+	if own != 1 {
+		t.Errorf("%d of them run a server", own)
+	}
+	query[int](t, all[0].ViewsURL(), `SELECT 1`)
+}
+
+// Whoever waits for the server of another program starts one itself once that program has gone, and waits no longer
+// than it may.
+func TestJoiningAFolderWhoseHolderGoes(t *testing.T) {
+	t.Parallel()
+	dataDir := newFolder(t)
+	holder, err := os.Create(filepath.Join(dataDir, "postgres.lock")) // a program that is still unpacking
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if err := syscall.Flock(int(holder.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := db.JoinPostgres(short, dataDir, slog.New(slog.DiscardHandler)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("joined a server that does not run: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	time.AfterFunc(100*time.Millisecond, func() { syscall.Flock(int(holder.Fd()), syscall.LOCK_UN) })
+	p, err := db.JoinPostgres(ctx, dataDir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop(context.Background())
+	if p.Joined() {
+		t.Error("joined a server that nobody runs")
+	}
+	query[int](t, p.ViewsURL(), `SELECT 1`)
+}
+
 func TestKilledProgramTakesPostgresAlong(t *testing.T) {
 	t.Parallel()
 	dataDir := newFolder(t)
