@@ -54,11 +54,11 @@ export class VideoTutorials extends Stack {
       targets: [parts.web],
       deregistrationDelay: Duration.seconds(30), // requests end; streams are told to come again when the task stops after it
       healthCheck: {
-        path: '/ready',
+        path: '/health', // not /ready: when a database is away all of them say so, and ECS would replace them
         interval: Duration.seconds(30),
         timeout: Duration.seconds(5),
         healthyThresholdCount: 2,
-        unhealthyThresholdCount: 10, // 5 minutes: ECS replaces a task that fails, which is no cure while a database fails over
+        unhealthyThresholdCount: 5,
       },
     })
     const scaling = parts.web.autoScaleTaskCount({ minCapacity: 2, maxCapacity: 10 })
@@ -114,7 +114,7 @@ export class VideoTutorials extends Stack {
     const password = credentials.secretValueFromJson('password').unsafeUnwrap() // a reference, which CloudFormation fills in
     const url = new Secret(this, `${name}Url`, {
       secretStringValue: SecretValue.unsafePlainText(
-        `postgres://video_tutorials:${password}@${server.dbInstanceEndpointAddress}:${server.dbInstanceEndpointPort}/${database}?sslmode=require`,
+        `postgres://video_tutorials:${password}@${server.dbInstanceEndpointAddress}:${server.dbInstanceEndpointPort}/${database}?sslmode=require&pool_max_conns=4`,
       ),
     })
     return { server, url }
@@ -171,7 +171,7 @@ export class VideoTutorials extends Stack {
         command,
         ...common,
         portMappings: name === 'Web' ? [{ containerPort: port }] : undefined,
-        healthCheck: { command: ['CMD', '/video-tutorials', 'healthcheck'], interval: Duration.seconds(10), timeout: Duration.seconds(6), retries: 3, startPeriod: Duration.seconds(60) },
+        healthCheck: { command: ['CMD', '/video-tutorials', 'healthcheck'], interval: Duration.seconds(10), timeout: Duration.seconds(6), retries: 3, startPeriod: Duration.seconds(300) },
         stopTimeout: Duration.seconds(30),
         logging: ecs.LogDriver.awsLogs({ logGroup: log, streamPrefix: name.toLowerCase() }),
       })
@@ -183,17 +183,21 @@ export class VideoTutorials extends Stack {
         minHealthyPercent: 100,
         maxHealthyPercent: 200,
         circuitBreaker: { rollback: true },
-        healthCheckGracePeriod: name === 'Web' ? Duration.seconds(120) : undefined,
+        healthCheckGracePeriod: name === 'Web' ? Duration.seconds(600) : undefined,
         vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
         enableExecuteCommand: false,
       })
       for (const { server } of [views, messages]) server.connections.allowDefaultPortFrom(service)
       return service
     }
-    const web = part('Web', { command: ['serve', '--run', 'web'], cpu: 512, memoryLimitMiB: 1024, desiredCount: 2 })
+    const web = part('Web', { command: ['serve', '--run', 'web'], cpu: 512, memoryLimitMiB: 1024 }) // how many, the scaling says
     // Films are made on the task's own disk. Of two tasks one works: more of them make nothing faster, a larger one does.
     const components = part('Components', { command: ['serve', '--run', 'components'], cpu: 2048, memoryLimitMiB: 4096, ephemeralStorageGiB: 60, desiredCount: 2 })
     const aggregators = part('Aggregators', { command: ['serve', '--run', 'aggregators'], cpu: 256, memoryLimitMiB: 512, desiredCount: 2 })
+
+    // A new version reaches what reads messages before what writes them.
+    components.node.addDependency(aggregators)
+    web.node.addDependency(components)
 
     // Web tasks share what is uploaded and not finished, so that a person may be sent to any of them. The whole folder is
     // shared, in which they keep nothing else: a mount inside the image's own volume might lie below it.
