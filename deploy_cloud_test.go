@@ -108,7 +108,7 @@ func beanstalk(t *testing.T) (options map[string]map[string]any, d deployed) {
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
 	}
-	procfile, err := os.ReadFile("Procfile")
+	procfile, err := os.ReadFile("deploy/Procfile")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 cp "$program" "$work/bin/video-tutorials"
-cp -R Procfile .ebextensions .platform "$work/"
+cp -R deploy/Procfile .ebextensions .platform "$work/"
 rm -f "$file"
 cd "$work" && zip -qrX "$file" Procfile .ebextensions .platform bin
