@@ -26,7 +26,6 @@ import (
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/db"
 	"videotutorials/db/media"
-	"videotutorials/messagestore"
 )
 
 // backupTo is what backup is told.
@@ -108,7 +107,7 @@ func (p *program) writeBackup(ctx context.Context, out io.Writer, what backupTo)
 			return fmt.Errorf("there is no private Postgres in DATA_DIR (--data-dir) %s, and DATABASE_URL is not set: nothing to back up", p.config.DataDir)
 		}
 	}
-	if err := p.openPools(ctx); err != nil {
+	if err := p.reach(ctx); err != nil {
 		return err
 	}
 	if p.media, err = media.Open(ctx, p.config.MediaBucket, p.config.mediaDir()); err != nil {
@@ -212,20 +211,13 @@ func placeWithoutLink(from, name string) error {
 	return nil
 }
 
-// openPools reaches the databases as they are, without bringing them up to date.
-func (p *program) openPools(ctx context.Context) error {
+// reach opens the databases as they are, without bringing them up to date.
+func (p *program) reach(ctx context.Context) error {
 	viewsURL, messagesURL, err := p.databases(ctx)
 	if err != nil {
 		return err
 	}
-	if p.views, err = db.OpenViews(ctx, viewsURL); err != nil {
-		return err
-	}
-	if p.messages, err = db.OpenMessageStore(ctx, messagesURL); err != nil {
-		return err
-	}
-	p.store = messagestore.New(p.messages)
-	return nil
+	return p.openPools(ctx, viewsURL, messagesURL)
 }
 
 func (p *program) backupInto(ctx context.Context, b *backupFile, withMedia bool) (m backupManifest, err error) {

@@ -136,13 +136,9 @@ func (p *program) checkDatabases(ctx context.Context) []check {
 	if err != nil {
 		return only(wrong("see postgres.log in the data folder", "%v", err))
 	}
-	if p.views, err = db.OpenViews(ctx, viewsURL); err != nil {
+	if err := p.openPools(ctx, viewsURL, messagesURL); err != nil {
 		return only(wrong("", "%v", err))
 	}
-	if p.messages, err = db.OpenMessageStore(ctx, messagesURL); err != nil {
-		return only(wrong("", "%v", err))
-	}
-	p.store = messagestore.New(p.messages)
 	var all []check
 	for _, d := range []struct {
 		name, variable, url string

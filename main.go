@@ -276,10 +276,7 @@ func (p *program) open(ctx context.Context) error {
 	if err := db.Migrate(ctx, viewsURL, messagesURL, p.log); err != nil {
 		return err
 	}
-	if p.views, err = db.OpenViews(ctx, viewsURL); err != nil {
-		return err
-	}
-	if p.messages, err = db.OpenMessageStore(ctx, messagesURL); err != nil {
+	if err := p.openPools(ctx, viewsURL, messagesURL); err != nil {
 		return err
 	}
 	listenViews, err := db.ListenConfig(viewsURL)
@@ -294,7 +291,6 @@ func (p *program) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.store = messagestore.New(p.messages)
 	if p.key, err = p.identityKey(ctx); err != nil {
 		return err
 	}
@@ -396,6 +392,18 @@ func (p *program) databases(ctx context.Context) (viewsURL, messagesURL string, 
 		return "", "", err
 	}
 	return p.private.ViewsURL(), p.private.MessageStoreURL(), nil
+}
+
+// openPools opens both databases, which need not answer yet.
+func (p *program) openPools(ctx context.Context, viewsURL, messagesURL string) (err error) {
+	if p.views, err = db.OpenViews(ctx, viewsURL); err != nil {
+		return err
+	}
+	if p.messages, err = db.OpenMessageStore(ctx, messagesURL); err != nil {
+		return err
+	}
+	p.store = messagestore.New(p.messages)
+	return nil
 }
 
 func (p *program) close() {

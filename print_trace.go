@@ -24,7 +24,7 @@ const mostTraced = 1000
 
 // printTrace prints the messages of a trace as a tree: below each what it led to.
 func (p *program) printTrace(ctx context.Context, out io.Writer, of traceOf) error {
-	if err := p.openPools(ctx); err != nil {
+	if err := p.reach(ctx); err != nil {
 		return err
 	}
 	id := of.ID

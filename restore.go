@@ -20,7 +20,6 @@ import (
 	"videotutorials/components/identity/identitymsg"
 	"videotutorials/db"
 	"videotutorials/db/media"
-	"videotutorials/messagestore"
 )
 
 // restoreFrom is what restore is told.
@@ -65,13 +64,9 @@ func (p *program) restoreAll(ctx context.Context, out io.Writer, b *openedBackup
 	if err := db.Migrate(ctx, viewsURL, messagesURL, p.log); err != nil {
 		return err
 	}
-	if p.views, err = db.OpenViews(ctx, viewsURL); err != nil {
+	if err := p.openPools(ctx, viewsURL, messagesURL); err != nil {
 		return err
 	}
-	if p.messages, err = db.OpenMessageStore(ctx, messagesURL); err != nil {
-		return err
-	}
-	p.store = messagestore.New(p.messages)
 	if p.media, err = media.Open(ctx, p.config.MediaBucket, p.config.mediaDir()); err != nil {
 		return fmt.Errorf("open the place for videos: %w", err)
 	}
